@@ -1,0 +1,75 @@
+"""The Cortex-M cores: what a core can do and which compiler flags say so.
+
+A new core is one entry in ``CORES``; the portable C kernels run on it at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """One CPU core type.
+
+    ``zig_cpu`` and ``gcc_flags`` are the spellings of the same machine for the two toolchains. ``dsp`` is the Armv7E-M
+    SIMD extension (SMLAD and kin). ``cycle_counter`` names the 32-bit (DWT) or 24-bit (SysTick) counter that firmware
+    reads.
+    """
+
+    name: str
+    title: str
+    zig_cpu: str
+    zig_target: str
+    gcc_flags: tuple[str, ...]
+    dsp: bool
+    mve: bool
+    fpu: Literal["none", "single", "double"]
+    caches: bool
+    cycle_counter: Literal["dwt", "systick"]
+
+
+CORES: dict[str, Core] = {
+    core.name: core
+    for core in (
+        Core(
+            name="m0plus",
+            title="Cortex-M0+",
+            zig_cpu="cortex_m0plus",
+            zig_target="thumb-freestanding-eabi",
+            gcc_flags=("-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft"),
+            dsp=False,
+            mve=False,
+            fpu="none",
+            caches=False,
+            cycle_counter="systick",
+        ),
+        Core(
+            name="m4",
+            title="Cortex-M4",
+            # Without the explicit FPU feature zig emits soft-float calls under eabihf.
+            zig_cpu="cortex_m4+vfp4d16sp",
+            zig_target="thumb-freestanding-eabihf",
+            gcc_flags=("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"),
+            dsp=True,
+            mve=False,
+            fpu="single",
+            caches=False,
+            cycle_counter="dwt",
+        ),
+        Core(
+            name="m7",
+            title="Cortex-M7",
+            # Single precision: the F74x parts have no double-precision FPU, and one spelling serves every M7.
+            zig_cpu="cortex_m7+fp_armv8d16sp",
+            zig_target="thumb-freestanding-eabihf",
+            gcc_flags=("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
+            dsp=True,
+            mve=False,
+            fpu="single",
+            caches=True,
+            cycle_counter="dwt",
+        ),
+    )
+}

@@ -1,0 +1,92 @@
+"""DEPTHWISE_CONV_2D: each input channel has its own `depth_multiplier` filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.fixedpoint import IntArray, wrap_int32
+from tinydeploy.ops.base import Node, Op, Requant, Values, Window, four_dimensional, linear_parameters, read_window
+from tinydeploy.ops.conv import patches
+
+if TYPE_CHECKING:
+    from tinydeploy.graph import Graph
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthwiseConv2D(Op):
+    """A depthwise convolution; `weights` is (kernel h, kernel w, out), output channel ``o`` reads ``o // multiplier``."""
+
+    kind: ClassVar[str] = "DEPTHWISE_CONV_2D"
+
+    weights: NDArray[np.int8]
+    bias: IntArray
+    requant: Requant
+    window: Window
+    multiplier: int
+    input_zero_point: int
+
+    def macs(self, graph: Graph) -> int:
+        """Output pixels times weights."""
+        shape = graph.tensors[self.output].shape
+        return shape[1] * shape[2] * self.weights.size
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return self.weights.size + self.bias.size
+
+    @property
+    def weights_bytes(self) -> int:
+        """int8 weights and int32 biases."""
+        return self.weights.size + 4 * self.bias.size
+
+    def accumulate(self, x: NDArray[Any], out_hw: tuple[int, int]) -> IntArray:
+        """The int32 accumulators, bias included, as (OH, OW, OC) of an (H, W, C) input."""
+        windows = patches(x.astype(np.int64) - self.input_zero_point, self.window, out_hw, 0)
+        spread = np.repeat(windows, self.multiplier, axis=-1)
+        return wrap_int32(np.einsum("hwijc,ijc->hwc", spread, self.weights.astype(np.int64)) + self.bias)
+
+    def reference(self, graph: Graph, values: Values) -> NDArray[Any]:
+        """TFLM's DepthwiseConvPerChannel."""
+        out = graph.tensors[self.output].shape
+        return self.requant.apply(self.accumulate(values[self.inputs[0]][0], (out[1], out[2])))[None]
+
+
+def read(node: Node) -> DepthwiseConv2D:
+    """Read and check one DEPTHWISE_CONV_2D."""
+    node.arity(2, 3)
+    source, weights, output = node.activation(0), node.constant(1), node.output
+    four_dimensional(node, source, output)
+    node.per_tensor_int8(source, output)
+    if len(weights.shape) != 4 or weights.shape[0] != 1:
+        node.fail(f"weights {weights.name!r} are {weights.shape}, not (1, height, width, channels)")
+    _, kh, kw, channels = weights.shape
+    multiplier = node.option(3, "i")
+    if multiplier < 1 or channels != source.shape[3] * multiplier or output.shape[3] != channels:
+        node.fail(f"{source.shape[3]} channels times {multiplier} do not give {channels}")
+    window = read_window(
+        node,
+        source,
+        (kh, kw),
+        (node.option(2, "i"), node.option(1, "i")),
+        (node.option(6, "i", 1), node.option(5, "i", 1)),
+        node.option(0, "b"),
+    )
+    bias, requant = linear_parameters(node, source, weights, channels, 3, node.option(4, "b"), False)
+    assert weights.data is not None
+    return DepthwiseConv2D(
+        node.name,
+        node.index,
+        (source.index,),
+        output.index,
+        weights=weights.data[0].astype(np.int8),
+        bias=bias,
+        requant=requant,
+        window=window,
+        multiplier=multiplier,
+        input_zero_point=source.quantization.zero_point,
+    )

@@ -1,0 +1,21 @@
+"""What every test may rely on: ``support`` is importable, and ``shared_models`` finds the reference models."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> list[Path]:
+    """The reference models in ../shared/models; the test is skipped where a checkout has none."""
+    models = sorted(SHARED_MODELS.glob("*.tflite"))
+    if not models:
+        pytest.skip(f"no .tflite files in {SHARED_MODELS}")
+    return models

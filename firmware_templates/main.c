@@ -1,0 +1,73 @@
+/* The firmware: a banner, then answers to the host until the power goes.
+ *
+ * Start-up code has set the clocks, the FPU, the caches and the painted stack before main. All
+ * hardware is behind uart.h, cycles.h, stack.h and board.h; the model is behind model.h.
+ */
+#include "board.h"
+#include "cycles.h"
+#include "link.h"
+#include "model.h"
+#include "model_debug.h"
+#include "stack.h"
+#include "uart.h"
+
+static uint8_t output[MODEL_OUTPUT_BYTES];
+static td_link_t link_state;
+
+static uint32_t invoke(uint32_t *stack_bytes) {
+    stack_repaint();
+    const uint32_t caller_bytes = stack_high_water_bytes();
+    const uint32_t start = cycles_now();
+    model_invoke(model_input(), (model_output_t *)model_output());
+    const uint32_t cycles = cycles_now() - start;
+    *stack_bytes = stack_high_water_bytes() - caller_bytes;
+    return cycles;
+}
+
+static uint32_t run_step(uint32_t step) {
+    const uint32_t start = cycles_now();
+    model_run_step(step);
+    return cycles_now() - start;
+}
+
+int main(void) {
+    uart_init();
+    cycles_init();
+    const td_target_t target = {
+        .board = TD_NAME(BOARD_NAME),
+        .model = TD_NAME(MODEL_NAME),
+        .model_sha256 = TD_NAME(MODEL_SHA256),
+        .fingerprint = TD_NAME(MODEL_FINGERPRINT),
+        .core_hz = BOARD_CORE_HZ,
+        .baud = BOARD_UART_BAUD,
+        .window_bytes = UART_RX_RING_BYTES,
+        .input = (uint8_t *)model_input(),
+        .input_bytes = MODEL_INPUT_BYTES,
+        .model_output = (const uint8_t *)model_output(),
+        .output = output,
+        .output_bytes = MODEL_OUTPUT_BYTES,
+        .arena = model_arena(),
+        .arena_bytes = MODEL_ARENA_BYTES,
+        .step_count = MODEL_STEP_COUNT,
+        .transmit = uart_write,
+        .drain = uart_flush,
+        .invoke = invoke,
+        .run_step = run_step,
+    };
+    td_link_init(&link_state, &target);
+
+    /* The zero ends whatever a reset has cut off, so that the host sees the banner as text. */
+    static const char banner[] =
+        "\0tinydeploy: " MODEL_NAME " on " BOARD_TITLE ", build " MODEL_FINGERPRINT "\r\n";
+    uart_write((const uint8_t *)banner, sizeof banner - 1);
+
+    for (;;) {
+        uint8_t received[64];
+        const size_t size = uart_read(received, sizeof received);
+        if (size == 0) {
+            board_wait_for_event();
+        } else {
+            td_link_receive(&link_state, received, size);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+"""Compiles the firmware's link for the machine that runs the tests."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+_NATIVE = Path(__file__).with_name("native")
+_FIRMWARE = Path(__file__).parents[3] / "firmware_templates"
+_WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-g", "-O1")
+_SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+@functools.cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="link-native-")  # removed when the tests' process ends
+
+
+def _folder() -> Path:
+    return Path(_temporary().name)
+
+
+@functools.cache
+def _compiler() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The host's compiler and its sanitizer flags; zig, which has no host sanitizers, where there is none."""
+    for name in ("gcc", "clang", "cc"):
+        if found := shutil.which(name):
+            probe = _folder() / "probe"
+            done = subprocess.run(
+                [found, *_SANITIZE, "-x", "c", "-", "-o", str(probe)], input=b"int main(void){return 0;}", check=False
+            )
+            if done.returncode == 0 and subprocess.run([probe], check=False).returncode == 0:
+                return (found,), _SANITIZE
+    return (sys.executable, "-m", "ziglang", "cc"), ()
+
+
+def _compile(name: str, sources: list[Path], *flags: str) -> Path:
+    compiler, sanitize = _compiler()
+    out = _folder() / name
+    shared = "-shared" in flags
+    includes = [f"-I{_FIRMWARE}", f"-I{_NATIVE}"]
+    command = [*compiler, *_WARNINGS, *(() if shared else sanitize), *flags, *includes, *map(str, sources)]
+    subprocess.run([*command, "-o", str(out)], check=True)
+    return out
+
+
+@functools.cache
+def device_program() -> Path:
+    """The firmware's main as a program: UART on standard input and output, the model turns its input around."""
+    sources = [_FIRMWARE / "main.c", _FIRMWARE / "link.c", _NATIVE / "host.c", _NATIVE / "model.c"]
+    return _compile("device", sources)
+
+
+@functools.cache
+def decoder_program() -> Path:
+    """Standard input through the device's frame decoder: one line per event."""
+    return _compile("decoder", [_FIRMWARE / "link.c", _NATIVE / "decoder.c"])
+
+
+@functools.cache
+def device_library() -> Path:
+    """The device as a shared library, for deterministic tests in this process."""
+    sources = [_FIRMWARE / "link.c", _NATIVE / "inprocess.c", _NATIVE / "model.c"]
+    return _compile("device.so", sources, "-shared", "-fPIC")

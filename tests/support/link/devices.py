@@ -1,0 +1,121 @@
+"""Devices without a board: the firmware's main as a process behind a pseudo-terminal, and its link in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pty
+import random
+import subprocess
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from support.link.native_build import device_library, device_program
+
+INPUT_BYTES = 3000
+
+
+def expected_output(data: bytes) -> bytes:
+    """What the native model computes."""
+    return bytes((byte + 0x5A) & 0xFF for byte in reversed(data))
+
+
+@contextmanager
+def device_on_a_pty() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The firmware's main.c running as a process; its UART is the pseudo-terminal whose path is given."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    process = subprocess.Popen([device_program()], stdin=master, stdout=master, stderr=subprocess.PIPE)
+    try:
+        yield os.ttyname(slave), process
+    finally:
+        process.kill()
+        _, words = process.communicate()
+        os.close(master)
+        os.close(slave)
+        assert b"Sanitizer" not in words, words.decode(errors="replace")
+        assert b"runtime error" not in words, words.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chances per byte of each fault, and per write of a reset of the device."""
+
+    flip: float = 0.0
+    drop: float = 0.0
+    double: float = 0.0
+    insert: float = 0.0
+    reset: float = 0.0
+
+    def damage(self, data: bytes, chance: random.Random) -> bytes:
+        """`data` as it comes out of a line with these faults."""
+        out = bytearray()
+        for byte in data:
+            if chance.random() < self.insert:
+                out.append(chance.randrange(256))
+            if chance.random() < self.flip:
+                byte ^= 1 << chance.randrange(8)
+            if chance.random() >= self.drop:
+                out.append(byte)
+                if chance.random() < self.double:
+                    out.append(byte)
+        return bytes(out)
+
+
+_SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint32)
+
+
+class InProcessTransport:
+    """The device's link as a library, behind a line with `faults`; deterministic, and time is only counted."""
+
+    def __init__(self, faults: Faults | None = None, seed: int = 0) -> None:
+        self.name = "the library"
+        self.baud = 115_200
+        self.faults = faults or Faults()
+        self.resets = 0
+        self.written_bytes = 0
+        self.closed = False
+        self._chance = random.Random(seed)
+        self._library = ctypes.CDLL(str(device_library()))
+        self._to_host = b""
+        self._now_s = 0.0
+        self._sink = _SINK(self._receive)
+        self.reset()
+
+    def reset(self) -> None:
+        """What the reset button does."""
+        self._library.device_reset(self._sink)
+
+    @property
+    def runs(self) -> int:
+        """How often the model or one of its steps has run in this process."""
+        return int(self._library.device_runs())
+
+    def print_text(self, text: str) -> None:
+        """The firmware prints."""
+        self._to_host += text.encode()
+
+    def write(self, data: bytes) -> None:
+        self.written_bytes += len(data)
+        if self._chance.random() < self.faults.reset:
+            self.reset()
+            self.resets += 1
+        damaged = self.faults.damage(data, self._chance)
+        self._now_s += len(data) * 10 / self.baud
+        self._library.device_receive(damaged, len(damaged))
+
+    def read(self, max_bytes: int, timeout_s: float) -> bytes:
+        data, self._to_host = self._to_host[:max_bytes], self._to_host[max_bytes:]
+        self._now_s += len(data) * 10 / self.baud if data else timeout_s
+        return data
+
+    def now_s(self) -> float:
+        return self._now_s
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _receive(self, data: ctypes._Pointer[ctypes.c_uint8], size: int) -> None:
+        self._to_host += self.faults.damage(ctypes.string_at(data, size), self._chance)

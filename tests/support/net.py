@@ -18,7 +18,7 @@ from support.tflite_writer import Activation, Code, Padding
 
 Pair = tuple[int, int]
 Bias = Literal["random", "none", "high", "low", "zero"]
-Weights = Literal["random", "extreme", "sparse", "plus127", "minus128"]
+Weights = Literal["random", "extreme", "sparse", "small", "plus127", "minus128"]
 
 INT32_MAX = 2**31 - 1
 _INPUT_SPREAD = 74.0  # standard deviation of a uniform int8
@@ -188,6 +188,8 @@ class Net:
             return np.full(shape, -128, np.int8)
         if kind == "extreme":
             return self.rng.choice(np.array([-128, -127, 127], np.int8), shape)
+        if kind == "small":
+            return self.rng.choice(np.array([-2, -1, 0, 0, 0, 1, 2], np.int8), shape)
         values = self.rng.integers(-127, 128, shape).astype(np.int8)
         if kind == "sparse":
             values[self.rng.random(shape) < 0.8] = 0

@@ -1,0 +1,47 @@
+"""Which kernel runs an operator on a core: the first of its row that applies. A faster kernel is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinydeploy.cores import Core
+from tinydeploy.errors import InternalError
+from tinydeploy.graph import Graph
+from tinydeploy.kernels import portable
+from tinydeploy.kernels.base import Implementation
+from tinydeploy.ops.base import Op
+
+Selector = Callable[[Any, Graph], Implementation | None]
+
+# Candidates that need the DSP extension, best first; each returns None where it does not apply.
+DSP: dict[str, tuple[Selector, ...]] = {}
+
+PORTABLE: dict[str, Selector] = {
+    "Add": portable.add,
+    "AveragePool2D": portable.pool,
+    "Conv2D": portable.conv,
+    "DepthwiseConv2D": portable.depthwise,
+    "Dequantize": portable.lookup,
+    "FullyConnected": portable.fully_connected,
+    "Lookup": portable.lookup,
+    "MaxPool2D": portable.pool,
+    "Mean": portable.mean,
+    "Pad": portable.pad,
+    "QuantizeFloat": portable.quantize_float,
+    "Softmax": portable.softmax,
+}
+
+
+def select(op: Op, graph: Graph, core: Core | None) -> Implementation:
+    """The implementation of `op` on `core`; ``None`` stands for any machine, and gets the portable kernels."""
+    kind = type(op).__name__
+    if core is not None and core.dsp:
+        for candidate in DSP.get(kind, ()):
+            chosen = candidate(op, graph)
+            if chosen is not None:
+                return chosen
+    fallback = PORTABLE[kind](op, graph)
+    if fallback is None:
+        raise InternalError(f"no kernel runs operator {op.index} ({op.kind}); please report this model.")
+    return fallback

@@ -1,0 +1,94 @@
+"""What a kernel is to the compiler: a C template, the shape it is specialised to, its constants and its scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.fixedpoint import IntArray, wrap_int32
+from tinydeploy.graph import Graph
+from tinydeploy.ops.base import Requant, Window
+
+Shape = Mapping[str, int | str | bool | tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """An array that a kernel reads, in the order the kernel reads it. A 2-D array of a struct type has a row per item."""
+
+    suffix: str
+    ctype: str
+    values: NDArray[Any]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in flash."""
+        widths = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "int32_t": 4, "float": 4}
+        return int(self.values.size) * widths.get(self.ctype, 4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Implementation:
+    """One operator's way to run: `template` names a file of firmware_templates/kernels.
+
+    Operators with equal `template` and `shape` share one C function. `label` makes its name readable. `in_place` says
+    that the output may take the first input's place; `scratch_bytes` is working memory from the arena.
+    """
+
+    template: str
+    label: str
+    shape: Shape
+    constants: tuple[Constant, ...] = field(default=())
+    scratch_bytes: int = 0
+    in_place: bool = False
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for operators that can share one function."""
+        return (self.template, *sorted(self.shape.items()))
+
+
+def channel_table(bias: IntArray, requant: Requant) -> Constant:
+    """Bias, mantissa and shift of every output channel, as the C struct td_channel."""
+    return Constant("channels", "td_channel", np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1))
+
+
+def requant_shape(requant: Requant) -> dict[str, int]:
+    """The scalars of a requantization."""
+    return {"zero_point": requant.zero_point, "act_min": requant.act_min, "act_max": requant.act_max}
+
+
+def window_shape(graph: Graph, source: int, output: int, window: Window) -> dict[str, int | bool]:
+    """Sizes of a window operator; `padded` says whether any window leaves the input."""
+    _, in_h, in_w, in_c = graph.tensors[source].shape
+    _, out_h, out_w, out_c = graph.tensors[output].shape
+    (kernel_h, kernel_w), (stride_h, stride_w) = window.kernel, window.stride
+    (dilation_h, dilation_w), (pad_h, pad_w) = window.dilation, window.pad
+    bottom = (out_h - 1) * stride_h - pad_h + (kernel_h - 1) * dilation_h
+    right = (out_w - 1) * stride_w - pad_w + (kernel_w - 1) * dilation_w
+    return {
+        "in_h": in_h,
+        "in_w": in_w,
+        "in_c": in_c,
+        "out_h": out_h,
+        "out_w": out_w,
+        "out_c": out_c,
+        "kernel_h": kernel_h,
+        "kernel_w": kernel_w,
+        "stride_h": stride_h,
+        "stride_w": stride_w,
+        "dilation_h": dilation_h,
+        "dilation_w": dilation_w,
+        "pad_h": pad_h,
+        "pad_w": pad_w,
+        "padded": pad_h > 0 or pad_w > 0 or bottom >= in_h or right >= in_w,
+    }
+
+
+def plus(value: int) -> str:
+    """C text that adds a constant: " + 3", " - 3", or nothing for zero."""
+    return f" + {value}" if value > 0 else f" - {-value}" if value < 0 else ""

@@ -1,0 +1,158 @@
+"""Where every activation and scratch buffer lies in the arena: lifetimes first, then the smallest arrangement found."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tinydeploy.graph import Graph
+from tinydeploy.kernels.base import Implementation
+from tinydeploy.ops.base import Op
+from tinydeploy.ops.reshape import Reshape
+
+ALIGNMENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Bytes that must stand from step `first` to step `last`, both included; `tensors` are the values that live there."""
+
+    name: str
+    size_bytes: int
+    first: int
+    last: int
+    tensors: tuple[int, ...] = ()
+
+    def overlaps(self, other: Buffer) -> bool:
+        """Whether both must stand at the same time."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel call of the compiled model."""
+
+    op: Op
+    implementation: Implementation
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Offsets into the arena: of every tensor, and of each step's scratch by step number."""
+
+    arena_bytes: int
+    buffers: tuple[tuple[Buffer, int], ...]
+    tensors: Mapping[int, int]
+    scratch: Mapping[int, int]
+
+
+def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
+    """Place all buffers of `steps` so that those alive together never overlap, in as small an arena as is found."""
+    buffers = lifetimes(graph, steps)
+    placed = arrange(buffers)
+    tensors = {tensor: offset for buffer, offset in placed for tensor in buffer.tensors}
+    scratch = {buffer.first: offset for buffer, offset in placed if not buffer.tensors}
+    arena = max(offset + buffer.size_bytes for buffer, offset in placed)
+    return MemoryPlan(_aligned(arena), tuple(placed), tensors, scratch)
+
+
+def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
+    """The buffers of a model. A RESHAPE's output is its input's buffer; so is that of an in-place step whose input dies.
+
+    The model's input is written before step 0 and its output is read after the last step.
+    """
+    root = {tensor: tensor for tensor in graph.tensors}
+
+    def find(tensor: int) -> int:
+        while root[tensor] != tensor:
+            tensor = root[tensor]
+        return tensor
+
+    for op in graph.ops:
+        if isinstance(op, Reshape):
+            root[op.output] = find(op.inputs[0])
+    first: dict[int, int] = {find(graph.input): 0}
+    last: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        first.setdefault(find(step.op.output), number)
+        for tensor in step.op.inputs:
+            last[find(tensor)] = number
+    last[find(graph.output)] = len(steps) - 1
+
+    for number, step in enumerate(steps):
+        if not step.implementation.in_place:
+            continue
+        out = find(step.op.output)
+        for tensor in step.op.inputs:
+            source = find(tensor)
+            dies = last[source] == number and source != out
+            if dies and graph.tensors[source].size_bytes == graph.tensors[out].size_bytes:
+                root[out] = source
+                last[source] = last.get(out, number)
+                break
+    members: dict[int, list[int]] = {}
+    for tensor in graph.tensors:
+        members.setdefault(find(tensor), []).append(tensor)
+    result = [
+        Buffer(
+            graph.tensors[source].name,
+            max(graph.tensors[tensor].size_bytes for tensor in tensors),
+            first[source],
+            last.get(source, first[source]),
+            tuple(tensors),
+        )
+        for source, tensors in members.items()
+    ]
+    for number, step in enumerate(steps):
+        if step.implementation.scratch_bytes:
+            size = step.implementation.scratch_bytes
+            result.append(Buffer(f"scratch of {step.op.name}", size, number, number))
+    return result
+
+
+def arrange(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
+    """Offsets for `buffers`: first fit in several orders (size, lifetime, area, seeded shuffles), the smallest kept.
+
+    No order can do better than the largest sum of buffers alive at one step, so the search stops there.
+    """
+    floor = max((sum(b.size_bytes for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0)
+    orders: list[Callable[[Buffer], tuple[float, ...]]] = [
+        lambda b: (-b.size_bytes, b.first),
+        lambda b: (-(b.last - b.first + 1) * b.size_bytes, b.first),
+        lambda b: (-(b.last - b.first), -b.size_bytes),
+        lambda b: (b.first, -b.size_bytes),
+        lambda b: (-b.last, -b.size_bytes),
+    ]
+    generator = random.Random(0)
+    orders += [lambda b, g=generator: (-b.size_bytes * (0.5 + g.random()),) for _ in range(200)]  # type: ignore[misc]
+    best: list[tuple[Buffer, int]] = []
+    best_size = -1
+    for order in orders:
+        placed = _first_fit(sorted(buffers, key=order))
+        size = max((offset + buffer.size_bytes for buffer, offset in placed), default=0)
+        if best_size < 0 or size < best_size:
+            best, best_size = placed, size
+        if best_size <= _aligned(floor):
+            break
+    return best
+
+
+def _steps(buffers: Sequence[Buffer]) -> range:
+    return range(max((b.last for b in buffers), default=-1) + 1)
+
+
+def _first_fit(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
+    placed: list[tuple[Buffer, int]] = []
+    for buffer in buffers:
+        offset = 0
+        for other, start in sorted((p for p in placed if p[0].overlaps(buffer)), key=lambda p: p[1]):
+            if offset + buffer.size_bytes <= start:
+                break
+            offset = max(offset, _aligned(start + other.size_bytes))
+        placed.append((buffer, offset))
+    return placed
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -22,6 +22,9 @@ from tinydeploy.ops.base import Node, Op
 _DTYPES: dict[int, DType] = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
 # No tensor of a microcontroller model is larger; the bound keeps damaged shapes from exhausting memory.
 _MAX_ELEMENTS = 1 << 28
+_MAX_DIMENSIONS = 8
+# Converters join the names of fused layers with semicolons; what is beyond this helps nobody.
+_MAX_NAME = 200
 
 
 def read_model(data: bytes, name: str) -> Graph:
@@ -132,8 +135,11 @@ def _op(node: Node) -> Op:
 
 
 def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:
-    name = table.string(3)
-    shape = tuple(int(size) for size in table.array(0, "i4"))
+    name = table.string(3)[:_MAX_NAME]
+    sizes = table.array(0, "i4")
+    if len(sizes) > _MAX_DIMENSIONS:
+        raise ModelError(f"tensor {index} ({name!r}) has {len(sizes)} dimensions; export the model again.")
+    shape = tuple(int(size) for size in sizes)
     dtype = _DTYPES.get(table.integer(1, "b"))
     if dtype is None:
         raise ModelError(f"tensor {index} ({name!r}) has type code {table.integer(1, 'b')}; tinydeploy compiles int8.")

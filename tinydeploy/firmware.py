@@ -1,0 +1,203 @@
+"""C sources + Board -> project folder: the firmware around the model, and the Makefile that builds it.
+
+What is written (all paths relative to the folder): the given sources, ``firmware/`` and ``Makefile``. The folder
+stands alone: ``make`` builds it without Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tinydeploy.boards import Board, Pin
+from tinydeploy.errors import BoardError, OutputError
+from tinydeploy.families import FAMILIES
+from tinydeploy.resources import resource_dir
+
+# Plain files that every firmware has; main.c and the link lie beside them.
+_COMMON = (
+    "main.c",
+    "link.c",
+    "link.h",
+    "startup.c",
+    "fault.c",
+    "fault.h",
+    "cache.c",
+    "cache.h",
+    "clock.h",
+    "memory.c",
+    "mmio.h",
+    "stack.c",
+    "stack.h",
+    "uart.h",
+)
+# UART driver of boards/*.toml -> file; the two register sets are one but for BRR.
+_UART_FILES = {"stm32_usart_v2": "uart_stm32_usart_v2.c", "stm32_lpuart": "uart_stm32_usart_v2.c"}
+_AHB_CODE = {1: 0, 2: 8, 4: 9, 8: 10, 16: 11, 64: 12, 128: 13, 256: 14, 512: 15}
+_APB_CODE = {1: 0, 2: 4, 4: 5, 8: 6, 16: 7}
+_HSI_HZ = 16_000_000
+# What `make flash` installs advice says; the order is the order of preference.
+_FLASH_MISSING = (
+    "found none of openocd, st-flash, pyocd; install one: "
+    "apt install openocd, or apt install stlink-tools, or pip install pyocd"
+)
+
+
+def _clock_defines(board: Board) -> dict[str, str]:
+    """The settings of [clock] as ``BOARD_CLOCK_*`` macros for the clock driver: numbers, and flags as 0 or 1."""
+    settings = board.clock.settings
+    defines: dict[str, str] = {}
+    for key, value in settings.items():
+        if key in ("sysclk_hz", "flash_wait_states"):
+            continue
+        if key == "source":
+            defines[f"SOURCE_{str(value).upper()}"] = "1"
+        elif isinstance(value, bool):
+            defines[key.upper()] = str(int(value))
+        elif key.endswith("_prescaler"):
+            code = (_AHB_CODE if key == "ahb_prescaler" else _APB_CODE)[int(value)]
+            register = {"ahb_prescaler": "HPRE", "apb1_prescaler": "PPRE1", "apb2_prescaler": "PPRE2"}[key]
+            defines[register] = f"{code}u /* {key.removesuffix('_prescaler').upper()} / {value} */"
+        else:
+            defines[key.upper()] = f"{value}u"
+    if settings["source"] == "hse":
+        # If the crystal does not start: the same PLL input from HSI, where it divides, else no clock at all.
+        pll_in, pll_m = int(settings["hse_hz"]) // int(settings["pll_m"]), 0
+        if _HSI_HZ % pll_in == 0:
+            pll_m = _HSI_HZ // pll_in
+        if not pll_m:
+            raise BoardError(
+                f"{board.name}: [clock]: hse_hz / pll_m is {pll_in:,} Hz, which HSI's 16 MHz cannot make when HSE "
+                "fails; choose a pll_m that gives a divisor of 16 MHz"
+            )
+        defines["FALLBACK_PLL_M"] = f"{pll_m}u /* from HSI, when HSE does not start */"
+    return defines
+
+
+def _flash_commands(board: Board) -> dict[str, str]:
+    """Tool name -> the command that writes the firmware, in order of preference, for the tools the board names."""
+    tools = board.flash_tools
+    commands: dict[str, str] = {}
+    if "openocd" in tools:
+        commands["openocd"] = f'openocd {tools["openocd"]} -c "program $(ELF) verify reset exit"'
+    if "st_flash" in tools:
+        commands["st-flash"] = f"st-flash {tools['st_flash']} write build/firmware.bin 0x{board.flash.origin:08X}"
+    if "pyocd" in tools:
+        commands["pyocd"] = f"pyocd load --target {tools['pyocd']} $(ELF) && pyocd reset --target {tools['pyocd']}"
+    return commands
+
+
+def firmware_files(board: Board) -> dict[str, str]:
+    """The files of ``firmware/`` and the ``Makefile`` for `board`: relative path -> text."""
+    # Imported here: building needs Jinja, the many commands that do not build should start fast.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = resource_dir("firmware_templates")
+    family = FAMILIES[board.family]
+    drivers = {
+        "clock.c": f"clock_{board.family}.c",
+        "uart.c": _UART_FILES[board.uart.driver],
+        "cycles.h": f"cycles_{board.core.cycle_counter}.h",
+    }
+
+    def gpio_port(pin: Pin) -> int:
+        return family.gpio_ports.index(pin.port)
+
+    context: dict[str, Any] = {
+        "board": board,
+        "core": board.core,
+        "family": family,
+        "clock_defines": _clock_defines(board),
+        "gpio_port": gpio_port,
+        "gpio_address": lambda pin: family.gpio_base + family.gpio_stride * gpio_port(pin),
+        "gcc_flags": " ".join(board.core.gcc_flags),
+        "zig_flags": f"-target {board.core.zig_target} -mcpu={board.core.zig_cpu}",
+        "flash_commands": _flash_commands(board),
+        "flash_missing": _FLASH_MISSING,
+    }
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - C and make, not HTML
+    )
+
+    def render(name: str) -> str:
+        return environment.get_template(f"{name}.j2").render(context)
+
+    files = {
+        "Makefile": render("Makefile"),
+        "firmware/board.h": render("board.h"),
+        "firmware/link.ld": render("link.ld"),
+    }
+    for name in _COMMON:
+        files[f"firmware/{name}"] = (templates / name).read_text(encoding="utf-8")
+    for name, driver in drivers.items():
+        path = templates / "drivers" / driver
+        if not path.is_file():
+            raise BoardError(f"{board.name}: no driver firmware_templates/drivers/{driver}; write it or choose another")
+        files[f"firmware/{name}"] = path.read_text(encoding="utf-8")
+    return files
+
+
+@contextlib.contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {path}: {reason}; free space there or choose another folder") from error
+
+
+def write_if_changed(path: Path, content: bytes) -> bool:
+    """Write `content` to `path` unless it holds just that, by a temporary file and a rename; return whether it wrote.
+
+    Makes the parent folders. Raises OutputError when the disk refuses.
+    """
+    with _output_errors(path):
+        if path.is_file() and path.read_bytes() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    return True
+
+
+def write_project(sources: Mapping[str, str | bytes], board: Board, out: Path) -> tuple[str, ...]:
+    """Write the project folder `out`: `sources` (relative path -> content) and the firmware for `board`.
+
+    A source takes the place of a firmware file of the same path. Only files whose content changes are written, so that
+    make has nothing to do after a second run; C files of a former build that are no longer part of it are removed
+    from ``model/`` and ``firmware/``, since the Makefile compiles all that it finds there. Returns the changed paths,
+    sorted. Raises OutputError when `out` cannot be written.
+    """
+    files: dict[str, str | bytes] = {**firmware_files(board), **sources}
+    for name in files:
+        parts = PurePosixPath(name).parts
+        assert parts and not name.startswith("/") and ".." not in parts, name
+    changed = []
+    for name, content in sorted(files.items()):
+        data = content.encode() if isinstance(content, str) else content
+        if write_if_changed(out / name, data):
+            changed.append(name)
+    for folder in ("model", "firmware"):
+        for path in sorted((out / folder).rglob("*.[ch]")):
+            name = path.relative_to(out).as_posix()
+            if name not in files:
+                with _output_errors(path):
+                    path.unlink()
+                changed.append(name)
+    return tuple(sorted(changed))

@@ -11,6 +11,8 @@
 #include "stack.h"
 #include "uart.h"
 
+_Static_assert(sizeof MODEL_NAME <= 256, "the link sends names of at most 255 bytes");
+
 static uint8_t output[MODEL_OUTPUT_BYTES];
 static td_link_t link_state;
 
@@ -18,7 +20,7 @@ static uint32_t invoke(uint32_t *stack_bytes) {
     stack_repaint();
     const uint32_t caller_bytes = stack_high_water_bytes();
     const uint32_t start = cycles_now();
-    model_invoke(model_input(), (model_output_t *)model_output());
+    model_invoke(model_input(), model_output());
     const uint32_t cycles = cycles_now() - start;
     *stack_bytes = stack_high_water_bytes() - caller_bytes;
     return cycles;
@@ -40,10 +42,10 @@ int main(void) {
         .fingerprint = TD_NAME(MODEL_FINGERPRINT),
         .core_hz = BOARD_CORE_HZ,
         .baud = BOARD_UART_BAUD,
-        .window_bytes = UART_RX_RING_BYTES,
+        .window_bytes = UART_RX_RING_BYTES - 1u, /* the ring's one unused byte */
         .input = (uint8_t *)model_input(),
         .input_bytes = MODEL_INPUT_BYTES,
-        .model_output = (const uint8_t *)model_output(),
+        .model_output = (uint8_t *)model_output(),
         .output = output,
         .output_bytes = MODEL_OUTPUT_BYTES,
         .arena = model_arena(),

@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 
 PROTOCOL_VERSION = 1
 MAGIC = 0xD7  # neither zero nor ASCII: with it as the second raw byte, a frame can never be taken for text
+FAULT_TEXT = "tinydeploy fault:"  # how the report of firmware that has stopped begins; fault.c prints it
 MAX_PAYLOAD_BYTES = 0xFFFF - 12  # what the host accepts; a device says its own, smaller limit in HELLO
 
 _HEADER = struct.Struct("<BBHHH")  # magic, type, sequence, session, size of the payload

@@ -23,6 +23,7 @@ _RESTARTS = 4  # of one inference, after resets or another program's messages, b
 _READ_BYTES = 4096
 _LAST_WORDS_LINES = 12
 _HELLO_RESPONSE_BYTES = 256
+_FAULT_REPORT_S = 1.0  # by then a fault report is on the host even at 9,600 baud
 _LEAST_CHUNK_BYTES = 16
 _MOST_UNDER_WAY = 8  # more would only make losses dearer
 
@@ -104,6 +105,7 @@ class Session:
         self._longest_run_s = 0.0
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS_LINES)
         self._garbage_bytes = 0
+        self._faulted = False
 
     @property
     def info(self) -> DeviceInfo:
@@ -223,6 +225,7 @@ class Session:
         under_way: dict[int, _Request] = {}  # by sequence, in the order last sent
         heard_s = self.transport.now_s()
         self._garbage_bytes = 0
+        self._faulted = False
         while waiting or under_way:
             window = self._info.window_bytes if self._info else 0
             while waiting and (not under_way or self._fits(window, under_way, waiting[0])):
@@ -240,17 +243,25 @@ class Session:
                     heard_s = self.transport.now_s()
             now_s = self.transport.now_s()
             busy = any(request.busy for request in under_way.values())
-            if under_way and now_s - heard_s > (self._timing.compute_s if busy else self._timing.patience_s):
+            if under_way and now_s - heard_s > self._patience_s(busy):
                 raise self._silent(now_s - heard_s, busy)
             for request in [request for request in under_way.values() if request.due_s <= now_s]:
                 self._send(request, under_way)
         answers = [request.answer for request in requests]
         return [answer for answer in answers if answer is not None]
 
+    def _patience_s(self, busy: bool) -> float:
+        """How long to go on without an answer."""
+        if self._faulted:
+            return min(_FAULT_REPORT_S, self._timing.patience_s)
+        return self._timing.compute_s if busy else self._timing.patience_s
+
     def _fits(self, window: int, under_way: dict[int, _Request], request: _Request) -> bool:
         """Whether `request` may follow those under way without overrunning the device's receiver."""
         size = protocol.wire_bytes(len(request.payload))
-        return len(under_way) < _MOST_UNDER_WAY and size + sum(len(other.wire) for other in under_way.values()) <= window
+        return (
+            len(under_way) < _MOST_UNDER_WAY and size + sum(len(other.wire) for other in under_way.values()) <= window
+        )
 
     def _send(self, request: _Request, under_way: dict[int, _Request]) -> None:
         """Sends `request`, again or for the first time, and sets when to lose patience with it."""
@@ -276,7 +287,9 @@ class Session:
             self._garbage_bytes += len(event.raw)
             return False
         if isinstance(event, Text):
-            self._last_words.append(event.text.rstrip())
+            if line := event.text.strip():
+                self._last_words.append(line)
+            self._faulted |= protocol.FAULT_TEXT in event.text
             if self._on_text is not None:
                 self._on_text(event.text)
             return False
@@ -329,7 +342,10 @@ class Session:
     def _silent(self, waited_s: float, busy: bool) -> LinkError:
         for event in self._decoder.flush():  # a fault report may have cut a frame off
             self._take(event, {})
-        if busy:
+        if self._faulted:
+            fact = f"the firmware on {self.transport.name} has stopped"
+            step = "reset the board"
+        elif busy:
             fact = f"{self.transport.name} began to compute and said nothing for {waited_s:.0f} s"
             step = "reset the board and retry"
         elif self._garbage_bytes:

@@ -11,6 +11,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from support.link.native_build import device_library, device_program
 
@@ -23,11 +24,11 @@ def expected_output(data: bytes) -> bytes:
 
 
 @contextmanager
-def device_on_a_pty() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def device_on_a_pty(program: Path | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The firmware's main.c running as a process; its UART is the pseudo-terminal whose path is given."""
     master, slave = pty.openpty()
     tty.setraw(slave)
-    process = subprocess.Popen([device_program()], stdin=master, stdout=master, stderr=subprocess.PIPE)
+    process = subprocess.Popen([program or device_program()], stdin=master, stdout=master, stderr=subprocess.PIPE)
     try:
         yield os.ttyname(slave), process
     finally:

@@ -38,31 +38,36 @@ def _compiler() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (sys.executable, "-m", "ziglang", "cc"), ()
 
 
-def _compile(name: str, sources: list[Path], *flags: str) -> Path:
+def _compile(out: Path, sources: list[Path], includes: tuple[Path, ...], *flags: str) -> Path:
     compiler, sanitize = _compiler()
-    out = _folder() / name
-    shared = "-shared" in flags
-    includes = [f"-I{_FIRMWARE}", f"-I{_NATIVE}"]
-    command = [*compiler, *_WARNINGS, *(() if shared else sanitize), *flags, *includes, *map(str, sources)]
-    subprocess.run([*command, "-o", str(out)], check=True)
+    searched = [f"-I{folder}" for folder in (_FIRMWARE, *includes)]
+    command = [*compiler, *_WARNINGS, *(() if "-shared" in flags else sanitize), *flags, *searched]
+    subprocess.run([*command, *map(str, sources), "-o", str(out)], check=True)
     return out
 
 
 @functools.cache
 def device_program() -> Path:
-    """The firmware's main as a program: UART on standard input and output, the model turns its input around."""
-    sources = [_FIRMWARE / "main.c", _FIRMWARE / "link.c", _NATIVE / "host.c", _NATIVE / "model.c"]
-    return _compile("device", sources)
+    """The firmware's main as a program: UART on standard input and output, a model that turns its input around."""
+    return device_program_of(_NATIVE / "model", _folder() / "device")
+
+
+def device_program_of(model: Path, out: Path) -> Path:
+    """The firmware's main around the generated sources in the folder `model`, as the program `out`."""
+    hardware = _NATIVE / "hardware"
+    sources = [_FIRMWARE / "main.c", _FIRMWARE / "link.c", hardware / "host.c", *sorted(model.rglob("*.c"))]
+    return _compile(out, sources, (hardware, model))
 
 
 @functools.cache
 def decoder_program() -> Path:
     """Standard input through the device's frame decoder: one line per event."""
-    return _compile("decoder", [_FIRMWARE / "link.c", _NATIVE / "decoder.c"])
+    return _compile(_folder() / "decoder", [_FIRMWARE / "link.c", _NATIVE / "decoder.c"], ())
 
 
 @functools.cache
 def device_library() -> Path:
     """The device as a shared library, for deterministic tests in this process."""
-    sources = [_FIRMWARE / "link.c", _NATIVE / "inprocess.c", _NATIVE / "model.c"]
-    return _compile("device.so", sources, "-shared", "-fPIC")
+    model = _NATIVE / "model"
+    sources = [_FIRMWARE / "link.c", _NATIVE / "inprocess.c", model / "model.c"]
+    return _compile(_folder() / "device.so", sources, (model,), "-shared", "-fPIC")

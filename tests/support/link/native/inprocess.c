@@ -16,7 +16,7 @@ static void transmit(const uint8_t *data, size_t size) {
 static void drain(void) {}
 
 static uint32_t invoke(uint32_t *stack_bytes) {
-    model_invoke(model_input(), (model_output_t *)model_output());
+    model_invoke(model_input(), model_output());
     *stack_bytes = 96;
     return ++runs;
 }
@@ -38,7 +38,7 @@ void device_reset(void (*to_host)(const uint8_t *data, uint32_t size)) {
         .window_bytes = 1024,
         .input = (uint8_t *)model_input(),
         .input_bytes = MODEL_INPUT_BYTES,
-        .model_output = (const uint8_t *)model_output(),
+        .model_output = (uint8_t *)model_output(),
         .output = output,
         .output_bytes = MODEL_OUTPUT_BYTES,
         .arena = model_arena(),

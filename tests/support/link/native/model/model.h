@@ -13,6 +13,6 @@
 typedef int8_t model_input_t;
 typedef int8_t model_output_t;
 model_input_t *model_input(void);
-const model_output_t *model_output(void);
+model_output_t *model_output(void);
 void model_invoke(const model_input_t *input, model_output_t *output);
 #endif

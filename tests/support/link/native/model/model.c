@@ -8,8 +8,8 @@ model_input_t *model_input(void) {
     return (model_input_t *)arena;
 }
 
-const model_output_t *model_output(void) {
-    return (const model_output_t *)arena + MODEL_INPUT_BYTES;
+model_output_t *model_output(void) {
+    return (model_output_t *)arena + MODEL_INPUT_BYTES;
 }
 
 uint8_t *model_arena(void) {

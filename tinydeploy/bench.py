@@ -1,0 +1,253 @@
+"""Measures a build on a device: time, instructions, memory, and whether every output is TFLite Micro's.
+
+On a serial port, cycles come from the device's own counter, and those of a layer from running it alone. On a virtual
+board in this process, instructions and cycles are counted from the entry of each function to its return; the
+instructions are exact, the cycles an estimate by the model that :attr:`Measurement.cycle_model` names.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.errors import InternalError, UsageError
+from tinydeploy.oracle import Oracle
+from tinydeploy.project import Project, Samples, Step
+from tinydeploy.protocol import crc32
+from tinydeploy.session import Inference, Session
+from tinydeploy.transport import VirtualTransport
+
+if TYPE_CHECKING:
+    from tinydeploy.virtual import Call
+
+INVOKE_SYMBOL = "model_invoke"
+ON_DEVICE = "counted by the device's cycle counter"
+_LAYER_PASSES = 3  # over a serial port: the median of so many runs of each layer alone
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Static sizes from the ELF: the model's code and constants, the model's static RAM (arena, input and output
+    outside it, state), and both for the whole firmware."""
+
+    model_flash_bytes: int
+    model_ram_bytes: int
+    firmware_flash_bytes: int
+    firmware_ram_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One step of the model; None where the device cannot count it or the run was cut short."""
+
+    name: str
+    op: str
+    macs: int
+    instructions: int | None
+    cycles: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What bench reports; medians over `samples` inferences of model_invoke.
+
+    ``unit`` is always "cycles", measured or estimated as ``cycle_model`` says. ``ram_bytes`` is the model's static RAM
+    plus ``stack_bytes``, the stack of model_invoke; ``flash_bytes`` the model's code and constants. ``accuracy`` is the
+    device's over these samples and ``host_accuracy`` TFLM's over the same, None without labels. ``exact``: every output
+    of the run equals TFLM's; ``mismatches`` counts those that do not. ``interrupted``: Ctrl-C ended it early.
+    """
+
+    board: str
+    core: str
+    model: str
+    device: str
+    unit: str
+    cycle_model: str
+    core_hz: int
+    model_sha256: str
+    fingerprint: str
+    macs: int
+    instructions: int | None
+    cycles: int
+    latency_us: float
+    latency_min_us: float
+    latency_max_us: float
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    stack_bytes: int
+    firmware_flash_bytes: int
+    firmware_ram_bytes: int
+    samples: int
+    accuracy: float | None
+    host_accuracy: float | None
+    exact: bool
+    mismatches: int
+    interrupted: bool
+    per_layer: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One sample on the device and on the host; ``calls`` are the counted functions, model_invoke last."""
+
+    inference: Inference
+    expected: bytes
+    calls: tuple[Call, ...]
+
+
+def bench(
+    project: Project,
+    session: Session,
+    footprint: Footprint,
+    *,
+    samples: Samples | None = None,
+    count: int = 10,
+    runs: int = 1,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Runs `count` of `samples` (the project's own unless given) on the device, each `runs` times, and measures.
+
+    Greets the device and raises MismatchError unless it runs this build. Ctrl-C after the first sample keeps what
+    there is. ``progress`` is told the samples done and their total.
+    """
+    info = session.hello()
+    session.check(project.fingerprint, str(project.folder))
+    if not 1 <= runs <= info.max_runs:
+        raise UsageError(f"runs must be 1 to {info.max_runs}, not {runs}")
+    if count < 1:
+        raise UsageError(f"samples must be at least 1, not {count}")
+    samples = samples or project.samples()
+    inputs = samples.inputs[:count]
+    model = project.model()
+    virtual = session.transport if isinstance(session.transport, VirtualTransport) else None
+    if virtual is not None:
+        virtual.board.watch([INVOKE_SYMBOL, *dict.fromkeys(step.symbol for step in project.steps)])
+
+    done: list[_Run] = []
+    layers: tuple[Layer, ...] = tuple(Layer(step.name, step.op, step.macs, None, None) for step in project.steps)
+    interrupted = False
+    try:
+        with Oracle() as oracle:
+            for index, data in enumerate(inputs):
+                if virtual is not None:
+                    virtual.take_calls()
+                inference = session.infer(data.tobytes(), runs)
+                calls = tuple(virtual.take_calls()) if virtual is not None else ()
+                expected = oracle.run(model, inputs[index : index + 1]).tobytes()
+                done.append(_Run(inference, expected, calls))
+                if progress is not None:
+                    progress(index + 1, len(inputs))
+        if virtual is None:
+            layers = _timed_layers(project.steps, session, inputs[0].tobytes())
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        interrupted = True
+
+    invocations = [invoke for run in done for invoke in _invocations(run.calls)]
+    if virtual is not None:
+        cycles = [invoke[-1].cycles for invoke in invocations]
+        instructions = _median(invoke[-1].instructions for invoke in invocations)
+        stack_bytes = max(invoke[-1].stack_bytes for invoke in invocations)
+        layers = _counted_layers(project.steps, invocations)
+    else:
+        cycles = [value for run in done for value in run.inference.cycles]
+        instructions = None
+        stack_bytes = max(run.inference.stack_bytes for run in done)
+    outputs = [run.inference.output for run in done]
+    expected_outputs = [run.expected for run in done]
+    mismatches = sum(got != want for got, want in zip(outputs, expected_outputs, strict=True))
+    labels = None if samples.labels is None else samples.labels[: len(done)]
+    us_per_cycle = 1e6 / info.core_hz
+    return Measurement(
+        board=project.board,
+        core=project.core,
+        model=project.model_name,
+        device=session.transport.name,
+        unit="cycles",
+        cycle_model=ON_DEVICE if virtual is None else virtual.board.cycle_model,
+        core_hz=info.core_hz,
+        model_sha256=project.model_sha256,
+        fingerprint=project.fingerprint,
+        macs=project.macs,
+        instructions=instructions,
+        cycles=_median(cycles),
+        latency_us=_median(cycles) * us_per_cycle,
+        latency_min_us=min(cycles) * us_per_cycle,
+        latency_max_us=max(cycles) * us_per_cycle,
+        flash_bytes=footprint.model_flash_bytes,
+        ram_bytes=footprint.model_ram_bytes + stack_bytes,
+        arena_bytes=project.arena_bytes,
+        stack_bytes=stack_bytes,
+        firmware_flash_bytes=footprint.firmware_flash_bytes,
+        firmware_ram_bytes=footprint.firmware_ram_bytes,
+        samples=len(done),
+        accuracy=_accuracy(outputs, labels, project.output.dtype),
+        host_accuracy=_accuracy(expected_outputs, labels, project.output.dtype),
+        exact=mismatches == 0,
+        mismatches=mismatches,
+        interrupted=interrupted,
+        per_layer=layers,
+    )
+
+
+def _median(values: Iterable[int]) -> int:
+    """The lower median: a value that was measured."""
+    return statistics.median_low(values)
+
+
+def _accuracy(outputs: Sequence[bytes], labels: NDArray[np.int64] | None, dtype: str) -> float | None:
+    """The share of outputs whose largest element is at the label's place; the first of equal ones counts."""
+    if labels is None:
+        return None
+    answers = [int(np.argmax(np.frombuffer(output, dtype))) for output in outputs]
+    return float(np.mean(np.asarray(answers) == labels))
+
+
+def _invocations(calls: Sequence[Call]) -> list[Sequence[Call]]:
+    """`calls`, in order of return, cut after each return of model_invoke."""
+    found = []
+    start = 0
+    for index, call in enumerate(calls):
+        if call.symbol == INVOKE_SYMBOL:
+            found.append(calls[start : index + 1])
+            start = index + 1
+    return found
+
+
+def _counted_layers(steps: Sequence[Step], invocations: Sequence[Sequence[Call]]) -> tuple[Layer, ...]:
+    """Medians per step; the calls inside one model_invoke are the steps in order."""
+    for invocation in invocations:
+        called = [call.symbol for call in invocation[:-1]]
+        if called != [step.symbol for step in steps]:
+            raise InternalError(f"{INVOKE_SYMBOL} called {called}, not the steps of the manifest; report this")
+    return tuple(
+        Layer(
+            step.name,
+            step.op,
+            step.macs,
+            _median(invocation[index].instructions for invocation in invocations),
+            _median(invocation[index].cycles for invocation in invocations),
+        )
+        for index, step in enumerate(steps)
+    )
+
+
+def _timed_layers(steps: Sequence[Step], session: Session, data: bytes) -> tuple[Layer, ...]:
+    """Cycles per step as the device counts them, each step run alone after its predecessors."""
+    passes = []
+    for _ in range(_LAYER_PASSES):
+        session.write_input(data)
+        passes.append([session.run_step(step.index, crc32(data)) for step in steps])
+    return tuple(
+        Layer(step.name, step.op, step.macs, None, _median(cycles[index] for cycles in passes))
+        for index, step in enumerate(steps)
+    )

@@ -40,7 +40,6 @@ _UART_FILES = {"stm32_usart_v2": "uart_stm32_usart_v2.c", "stm32_lpuart": "uart_
 _AHB_CODE = {1: 0, 2: 8, 4: 9, 8: 10, 16: 11, 64: 12, 128: 13, 256: 14, 512: 15}
 _APB_CODE = {1: 0, 2: 4, 4: 5, 8: 6, 16: 7}
 _HSI_HZ = 16_000_000
-# What `make flash` installs advice says; the order is the order of preference.
 _FLASH_MISSING = (
     "found none of openocd, st-flash, pyocd; install one: "
     "apt install openocd, or apt install stlink-tools, or pip install pyocd"
@@ -125,7 +124,6 @@ def firmware_files(board: Board) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - C and make, not HTML
     )
 
     def render(name: str) -> str:
@@ -186,8 +184,9 @@ def write_project(sources: Mapping[str, str | bytes], board: Board, out: Path) -
     """
     files: dict[str, str | bytes] = {**firmware_files(board), **sources}
     for name in files:
-        parts = PurePosixPath(name).parts
-        assert parts and not name.startswith("/") and ".." not in parts, name
+        relative = PurePosixPath(name)
+        assert not relative.is_absolute(), name
+        assert ".." not in relative.parts, name
     changed = []
     for name, content in sorted(files.items()):
         data = content.encode() if isinstance(content, str) else content

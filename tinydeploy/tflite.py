@@ -24,7 +24,7 @@ _DTYPES: dict[int, DType] = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 7
 _MAX_ELEMENTS = 1 << 28
 _MAX_DIMENSIONS = 8
 # Converters join the names of fused layers with semicolons; what is beyond this helps nobody.
-_MAX_NAME = 200
+_MAX_NAME = 100
 
 
 def read_model(data: bytes, name: str) -> Graph:
@@ -108,6 +108,9 @@ def _node(index: int, table: Table, kinds: list[str], tensors: dict[int, Tensor]
     inputs = [int(i) for i in table.array(1, "i4")]
     outputs = [int(i) for i in table.array(2, "i4")]
     what = f"operator {index} ({kinds[code]})'s tensor"
+    for i in outputs:
+        if tensors[_index(i, tensors, what)].data is not None:
+            raise ModelError(f"operator {index} ({kinds[code]}) writes tensor {i}, a constant; export the model again.")
     return Node(
         kinds[code],
         index,

@@ -1,0 +1,82 @@
+"""What the emulator lets pass and silicon does not: FP with the FPU off, unaligned LDRD and LDM.
+
+Both are decided when a block begins; `report` is told the instruction that will fault.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tinydeploy.virtual.alignment import AlignmentChecks, alignment_checks
+from tinydeploy.virtual.counter import BlockCounter
+from tinydeploy.virtual.cpu import Cpu
+from tinydeploy.virtual.decode import Block, Instruction
+
+Cause = Literal["unaligned", "no_fpu"]
+Report = Callable[[Instruction, Cause], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What to watch in one block."""
+
+    floats: tuple[Instruction, ...]
+    alignment: AlignmentChecks | None
+
+
+class StrictChecks:
+    """Checks of one `Cpu`, asked through ``visit`` as `BlockCounter` asks."""
+
+    def __init__(self, cpu: Cpu, counter: BlockCounter, fpu_enabled: Callable[[], bool], report: Report) -> None:
+        self._cpu = cpu
+        self._counter = counter
+        self._fpu_enabled = fpu_enabled
+        self._report = report
+        self._facts: dict[Block, _Facts] = {}
+        self._hooked: set[int] = set()
+
+    def visit(self, previous: Block | None, block: Block) -> bool:
+        """Check `block` before it runs; True when it must be checked each time it is entered from `previous`."""
+        facts = self._facts.get(block)
+        if facts is None:
+            facts = self._facts[block] = self._examine(block)
+        if facts.floats and not self._fpu_enabled() and not facts.floats[0].in_it_block:
+            self._report(facts.floats[0], "no_fpu")
+            return True
+        alignment = facts.alignment
+        if alignment is None or not alignment.at_entry:
+            return False
+        bad = alignment.unaligned(self._cpu.__getitem__)
+        if bad is not None:
+            self._report(bad, "unaligned")
+            return True
+        return not (previous is block and alignment.holds_in_loop)
+
+    def forget(self) -> None:
+        """Memory was loaded anew."""
+        self._facts.clear()
+
+    def _examine(self, block: Block) -> _Facts:
+        floats = tuple(instruction for instruction in block.instructions if instruction.is_float)
+        alignment = alignment_checks(block, self._cpu.read_word)
+        to_hook = [instruction for instruction in floats if instruction.in_it_block]
+        if alignment is not None:
+            to_hook += alignment.hooked
+        for instruction in to_hook:
+            if instruction.address not in self._hooked:
+                self._hooked.add(instruction.address)
+                self._counter.after_run(functools.partial(self._hook, instruction))
+        return _Facts(floats, alignment)
+
+    def _hook(self, instruction: Instruction) -> None:
+        self._cpu.on_instruction(instruction.address, lambda _address: self._look(instruction))
+
+    def _look(self, instruction: Instruction) -> None:
+        """Right before `instruction` acts; it is not called where an IT block skips it."""
+        if instruction.is_float and not self._fpu_enabled():
+            self._report(instruction, "no_fpu")
+        elif instruction.base is not None and self._cpu[instruction.base] & 3:
+            self._report(instruction, "unaligned")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tinydeploy.stricttoml import Table
 
 MHZ = 1_000_000
+HSI_HZ = 16 * MHZ  # the internal oscillator of both families
 Setting = int | str | bool
 
 
@@ -48,7 +49,7 @@ class Family:
     clock: Callable[[Table], Tree]
 
 
-def _pll_input_hz(table: Table, sources: Mapping[str, int | None]) -> int:
+def _source_hz(table: Table, sources: Mapping[str, int | None]) -> int:
     """The PLL's source frequency: fixed for an internal oscillator, ``<source>_hz`` for one that varies."""
     source = table.choice("source", sources)
     fixed = sources[source]
@@ -63,6 +64,20 @@ def _pll_input_hz(table: Table, sources: Mapping[str, int | None]) -> int:
     bypass = table.boolean("hse_bypass")
     # Data sheets, "External user clock" and "crystal": 1 to 48 MHz fed in, 4 to 26 MHz from a crystal.
     return table.integer("hse_hz", 1 * MHZ if bypass else 4 * MHZ, 48 * MHZ if bypass else 26 * MHZ)
+
+
+def _pll_input(table: Table, sources: Mapping[str, int | None], m_range: tuple[int, int]) -> int:
+    """The frequency that enters the PLL: the source divided by pll_m.
+
+    When HSE does not start, the clock driver makes the same frequency from HSI, so it must divide HSI's.
+    """
+    hz = _exact(table, "PLL input (source / pll_m)", _source_hz(table, sources), table.integer("pll_m", *m_range))
+    if table.values["source"] == "hse" and HSI_HZ % hz:
+        raise table.error(
+            f"PLL input (hse_hz / pll_m) is {hz:,} Hz, which HSI's 16 MHz cannot make when HSE fails; "
+            "choose a pll_m that gives a divisor of 16 MHz"
+        )
+    return hz
 
 
 def _in_range(table: Table, what: str, hz: int, low: int, high: int, section: str) -> None:
@@ -123,8 +138,7 @@ def _stm32f7_clock(table: Table) -> Tree:
         ),
         ("hse_hz", "hse_bypass"),
     )
-    source_hz = _pll_input_hz(table, {"hse": None, "hsi": 16 * MHZ})
-    pll_in = _exact(table, "PLL input (source / pll_m)", source_hz, table.integer("pll_m", 2, 63))
+    pll_in = _pll_input(table, {"hse": None, "hsi": HSI_HZ}, (2, 63))
     _in_range(table, "PLL input (source / pll_m)", pll_in, 1 * MHZ, 2 * MHZ, "RM0385 RCC_PLLCFGR")
     vco = pll_in * table.integer("pll_n", 50, 432)
     _in_range(table, "PLL VCO (input * pll_n)", vco, 100 * MHZ, 432 * MHZ, "RM0385 RCC_PLLCFGR")
@@ -162,8 +176,7 @@ def _stm32l4plus_clock(table: Table) -> Tree:
         ),
         ("hse_hz", "hse_bypass"),
     )
-    source_hz = _pll_input_hz(table, {"msi": 4 * MHZ, "hsi": 16 * MHZ, "hse": None})
-    pll_in = _exact(table, "PLL input (source / pll_m)", source_hz, table.integer("pll_m", 1, 16))
+    pll_in = _pll_input(table, {"msi": 4 * MHZ, "hsi": HSI_HZ, "hse": None}, (1, 16))
     _in_range(table, "PLL input (source / pll_m)", pll_in, 2_660_000, 16 * MHZ, "DS12023 PLL characteristics")
     vco = pll_in * table.integer("pll_n", 8, 127)
     _in_range(table, "PLL VCO (input * pll_n)", vco, 64 * MHZ, 344 * MHZ, "DS12023 PLL characteristics, range 1")

@@ -15,7 +15,7 @@ from typing import Any
 
 from tinydeploy.boards import Board, Pin
 from tinydeploy.errors import BoardError, OutputError
-from tinydeploy.families import FAMILIES
+from tinydeploy.families import FAMILIES, HSI_HZ
 from tinydeploy.resources import resource_dir
 
 # Plain files that every firmware has; main.c and the link lie beside them.
@@ -39,7 +39,6 @@ _COMMON = (
 _UART_FILES = {"stm32_usart_v2": "uart_stm32_usart_v2.c", "stm32_lpuart": "uart_stm32_usart_v2.c"}
 _AHB_CODE = {1: 0, 2: 8, 4: 9, 8: 10, 16: 11, 64: 12, 128: 13, 256: 14, 512: 15}
 _APB_CODE = {1: 0, 2: 4, 4: 5, 8: 6, 16: 7}
-_HSI_HZ = 16_000_000
 _FLASH_MISSING = (
     "found none of openocd, st-flash, pyocd; install one: "
     "apt install openocd, or apt install stlink-tools, or pip install pyocd"
@@ -64,16 +63,8 @@ def _clock_defines(board: Board) -> dict[str, str]:
         else:
             defines[key.upper()] = f"{value}u"
     if settings["source"] == "hse":
-        # If the crystal does not start: the same PLL input from HSI, where it divides, else no clock at all.
-        pll_in, pll_m = int(settings["hse_hz"]) // int(settings["pll_m"]), 0
-        if _HSI_HZ % pll_in == 0:
-            pll_m = _HSI_HZ // pll_in
-        if not pll_m:
-            raise BoardError(
-                f"{board.name}: [clock]: hse_hz / pll_m is {pll_in:,} Hz, which HSI's 16 MHz cannot make when HSE "
-                "fails; choose a pll_m that gives a divisor of 16 MHz"
-            )
-        defines["FALLBACK_PLL_M"] = f"{pll_m}u /* from HSI, when HSE does not start */"
+        pll_in = int(settings["hse_hz"]) // int(settings["pll_m"])
+        defines["FALLBACK_PLL_M"] = f"{HSI_HZ // pll_in}u /* from HSI, when HSE does not start */"
     return defines
 
 

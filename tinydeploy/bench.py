@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.errors import InternalError, UsageError
+from tinydeploy.image import Image
 from tinydeploy.oracle import Oracle
 from tinydeploy.project import Project, Samples, Step
 from tinydeploy.protocol import crc32
@@ -30,17 +31,6 @@ ON_DEVICE = "counted by the device's cycle counter"
 _LAYER_PASSES = 3  # over a serial port: the median of so many runs of each layer alone
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Static sizes from the ELF: the model's code and constants, the model's static RAM (arena, input and output
-    outside it, state), and both for the whole firmware."""
-
-    model_flash_bytes: int
-    model_ram_bytes: int
-    firmware_flash_bytes: int
-    firmware_ram_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +96,7 @@ class _Run:
 def bench(
     project: Project,
     session: Session,
-    footprint: Footprint,
+    image: Image,
     *,
     samples: Samples | None = None,
     count: int = 10,
@@ -116,7 +106,7 @@ def bench(
     """Runs `count` of `samples` (the project's own unless given) on the device, each `runs` times, and measures.
 
     Greets the device and raises MismatchError unless it runs this build. Ctrl-C after the first sample keeps what
-    there is. ``progress`` is told the samples done and their total.
+    there is. `image` is of ``project.elf``. ``progress`` is told the samples done and their total.
     """
     info = session.hello()
     session.check(project.fingerprint, str(project.folder))
@@ -183,12 +173,12 @@ def bench(
         latency_us=_median(cycles) * us_per_cycle,
         latency_min_us=min(cycles) * us_per_cycle,
         latency_max_us=max(cycles) * us_per_cycle,
-        flash_bytes=footprint.model_flash_bytes,
-        ram_bytes=footprint.model_ram_bytes + stack_bytes,
+        flash_bytes=image.model_flash_bytes,
+        ram_bytes=image.model_ram_bytes + stack_bytes,
         arena_bytes=project.arena_bytes,
         stack_bytes=stack_bytes,
-        firmware_flash_bytes=footprint.firmware_flash_bytes,
-        firmware_ram_bytes=footprint.firmware_ram_bytes,
+        firmware_flash_bytes=image.flash_bytes,
+        firmware_ram_bytes=image.ram_bytes,
         samples=len(done),
         accuracy=_accuracy(outputs, labels, project.output.dtype),
         host_accuracy=_accuracy(expected_outputs, labels, project.output.dtype),

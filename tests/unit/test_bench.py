@@ -16,8 +16,9 @@ from rich.console import Console
 from support.link.devices import device_on_a_pty
 from support.link.projects import build_native, small_model, write_project
 
-from tinydeploy.bench import ON_DEVICE, Footprint, Layer, Measurement, bench
+from tinydeploy.bench import ON_DEVICE, Layer, Measurement, bench
 from tinydeploy.errors import MismatchError, UsageError
+from tinydeploy.image import Image
 from tinydeploy.project import Project
 from tinydeploy.report import (
     measurement_json,
@@ -30,7 +31,17 @@ from tinydeploy.session import Session, Timing
 from tinydeploy.transport import SerialTransport
 from tinydeploy.verify import Verification, verify
 
-FOOTPRINT = Footprint(10_000, 2_000, 30_000, 9_000)
+IMAGE = Image(
+    elf=Path("firmware.elf"),
+    bin=Path("firmware.bin"),
+    hex=Path("firmware.hex"),
+    sections=(),
+    symbols=(),
+    flash_bytes=30_000,
+    ram_bytes=9_000,
+    model_flash_bytes=10_000,
+    model_ram_bytes=2_000,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +84,7 @@ class TestBench:
     def test_measures_a_device_on_a_port(self, project: Project) -> None:
         told: list[tuple[int, int]] = []
         with session_with(project) as session:
-            result = bench(project, session, FOOTPRINT, count=4, runs=2, progress=lambda *at: told.append(at))
+            result = bench(project, session, IMAGE, count=4, runs=2, progress=lambda *at: told.append(at))
         assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
         assert (result.samples, result.exact, result.mismatches, result.interrupted) == (4, True, 0, False)
         assert (result.instructions, result.cycles, result.cycle_model) == (None, 1000, ON_DEVICE)
@@ -86,7 +97,7 @@ class TestBench:
 
     def test_the_json_holds_what_the_issue_asks_for(self, project: Project) -> None:
         with session_with(project) as session:
-            stored = json.loads(measurement_json(bench(project, session, FOOTPRINT, count=1)))
+            stored = json.loads(measurement_json(bench(project, session, IMAGE, count=1)))
         keys = (
             "board core unit cycle_model model_sha256 macs instructions cycles latency_us flash_bytes ram_bytes "
             "arena_bytes stack_bytes firmware_flash_bytes firmware_ram_bytes samples accuracy exact per_layer"
@@ -97,20 +108,20 @@ class TestBench:
     def test_without_labels_there_is_no_accuracy(self, tmp_path: Path, project: Project) -> None:
         unlabelled = write_project(tmp_path, small_model(), labels=False)
         with session_with(project) as session:
-            result = bench(unlabelled, session, FOOTPRINT, count=2)
+            result = bench(unlabelled, session, IMAGE, count=2)
         assert (result.accuracy, result.host_accuracy) == (None, None)
         assert "accuracy" not in rendered(measurement_report(result))
 
     def test_a_wrong_output_is_counted_as_such(self, tmp_path: Path, project: Project) -> None:
         with session_with(project, broken(project, len(project.steps) - 1, 0, tmp_path)) as session:
-            result = bench(project, session, FOOTPRINT, count=3)
+            result = bench(project, session, IMAGE, count=3)
         assert (result.exact, result.mismatches) == (False, 3)
         assert "3 of 3 DIFFER from TFLite Micro's" in rendered(measurement_report(result))
 
     def test_another_build_is_refused(self, tmp_path: Path, project: Project) -> None:
         other = write_project(tmp_path, small_model(), fingerprint="ab" * 32)
         with session_with(project) as session, pytest.raises(MismatchError, match=r"holds build abababababababab"):
-            bench(other, session, FOOTPRINT)
+            bench(other, session, IMAGE)
 
     def test_ctrl_c_keeps_what_there_is(self, project: Project) -> None:
         def stop_after_two(done: int, total: int) -> None:
@@ -118,7 +129,7 @@ class TestBench:
                 raise KeyboardInterrupt
 
         with session_with(project) as session:
-            result = bench(project, session, FOOTPRINT, count=5, progress=stop_after_two)
+            result = bench(project, session, IMAGE, count=5, progress=stop_after_two)
         assert (result.samples, result.interrupted, result.cycles) == (2, True, 1000)
         assert {layer.cycles for layer in result.per_layer} == {None}
         assert "interrupted" in rendered(measurement_report(result))
@@ -132,14 +143,14 @@ class TestBench:
         with session_with(project) as session:
             monkeypatch.setattr(session, "infer", stop)
             with pytest.raises(KeyboardInterrupt):
-                bench(project, session, FOOTPRINT)
+                bench(project, session, IMAGE)
 
     @pytest.mark.parametrize(
         ("option", "message"), [("count", "samples must be at least 1"), ("runs", "runs must be 1")]
     )
     def test_nothing_to_do_is_refused(self, project: Project, option: str, message: str) -> None:
         with session_with(project) as session, pytest.raises(UsageError, match=message):
-            bench(project, session, FOOTPRINT, **{option: 0})
+            bench(project, session, IMAGE, **{option: 0})
 
 
 class TestVerify:

@@ -201,7 +201,7 @@ class TestInterruptions:
         session = Session(transport)
         session.hello()
         transport.reset()
-        transport.print_text("tinydeploy: backwards\r\n")
+        transport.send_to_host(b"tinydeploy: backwards\r\n")
         with pytest.raises(
             InterruptedLinkError, match=r"the device was reset; it printed: tinydeploy: backwards; retry"
         ):

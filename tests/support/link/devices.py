@@ -94,9 +94,9 @@ class InProcessTransport:
         """How often the model or one of its steps has run in this process."""
         return int(self._library.device_runs())
 
-    def print_text(self, text: str) -> None:
-        """The firmware prints."""
-        self._to_host += text.encode()
+    def send_to_host(self, data: bytes) -> None:
+        """Something on the line that is no answer: the firmware's text, or noise."""
+        self._to_host += data
 
     def write(self, data: bytes) -> None:
         self.written_bytes += len(data)

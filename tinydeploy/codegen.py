@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -20,7 +21,7 @@ from tinydeploy.resources import resource_dir
 
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 # Headers that any kernel may include; copied as they are.
-_KERNEL_HEADERS = ("td_fixedpoint.h", "td_dsp.h")
+_KERNEL_HEADERS = ("td_fixedpoint.h", "td_dsp.h", "td_requantize_dsp.h")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,64 @@
+"""Datasets: one file per source, each giving a ``Dataset`` of images, labels, class names and honest splits."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from pathlib import Path
+
+from tinydeploy.datasets import cifar10, class_folders, digits
+from tinydeploy.datasets._base import SPLIT_SEED, Augmentation, Dataset, Recipe, Split
+from tinydeploy.errors import DatasetError, UsageError, did_you_mean
+
+__all__ = ["NAMES", "SPLIT_SEED", "Augmentation", "Dataset", "Recipe", "Split", "load", "stamp"]
+
+NAMES = ("digits", "cifar10")
+
+
+def load(name: str | None, *, data: Path | None = None, input_size: int = 48, channels: int | None = None) -> Dataset:
+    """The dataset `name`, or the class folders in `data` when `name` is None; cifar10 takes a local copy in `data`.
+
+    `input_size` bounds the size at which large images are kept. `channels` is what the network will take (1 grey, 3
+    RGB); None leaves the data's own. Raises UsageError for an unknown name, DatasetError for unusable data.
+    """
+    _check(name, data)
+    if name == "digits":
+        return digits.load()
+    if name == "cifar10":
+        return cifar10.load(data, input_size=input_size, channels=channels)
+    assert data is not None
+    return class_folders.load(data, input_size=input_size, channels=channels)
+
+
+def stamp(name: str | None, *, data: Path | None = None) -> str:
+    """A cheap SHA-256, in hex, that changes when the data may have: to tell without loading that nothing did.
+
+    Files count by path, size and time of change.
+    """
+    _check(name, data)
+    state = hashlib.sha256(repr(name).encode())
+    if name == "digits":
+        try:
+            state.update(importlib.metadata.version("scikit-learn").encode())
+        except importlib.metadata.PackageNotFoundError:
+            state.update(b"missing")
+    if data is not None:
+        if not data.exists():
+            raise DatasetError(f"{data} does not exist; give a folder of class folders, or an archive of one")
+        for file in [data, *sorted(data.rglob("*"))]:
+            status = file.stat()
+            entry = (file.relative_to(data).as_posix(), file.is_dir(), status.st_size, status.st_mtime_ns)
+            state.update(repr(entry).encode())
+    return state.hexdigest()
+
+
+def _check(name: str | None, data: Path | None) -> None:
+    if name is None and data is None:
+        raise UsageError(f"no dataset; choose --dataset {' or '.join(NAMES)}, or give --data FOLDER")
+    if name is not None and name not in NAMES:
+        hint = did_you_mean(name, NAMES) or f"; choose from {', '.join(NAMES)}, or give --data FOLDER"
+        raise UsageError(f"unknown dataset {name!r}{hint}")
+    if name == "digits" and data is not None:
+        raise UsageError(
+            "the digits ship inside scikit-learn; leave --data away, or leave --dataset away to train on it"
+        )

@@ -1,0 +1,116 @@
+"""What a dataset is once loaded: images, labels and honest splits, whatever it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.errors import DatasetError
+
+MIN_IMAGES_PER_CLASS = 5
+SPLIT_SEED = 0
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Images uint8 (N, H, W, C) and their labels int64 (N,)."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Random distortions that leave the label true: limits, each drawn uniformly from [-limit, limit].
+
+    `shift` is in image widths, `rotation` in degrees, `zoom` relative; `background` is the pixel value that comes in
+    at the edges. `flip` mirrors every other image, which is for things that have no left and right.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    flip: bool = False
+    background: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How training goes on this data unless told otherwise. `dropout` is the share dropped before the classifier."""
+
+    epochs: int
+    augmentation: Augmentation
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A labelled image set. `source` says in words where it came from (no path), `split_note` how it was split.
+
+    The test split takes no part in training, calibration or any choice made during them; the validation split is only
+    looked at. `images` keep their own size where they all share one: ``Preprocess`` brings them to the input's.
+    """
+
+    name: str
+    source: str
+    split_note: str
+    class_names: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    recipe: Recipe
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return int(self.train.images.shape[-1])
+
+    def digest(self) -> str:
+        """SHA-256, in hex, of everything that training sees: names, splits, every pixel and label, the recipe."""
+        state = hashlib.sha256(repr((self.name, self.class_names, self.recipe)).encode())
+        for split in (self.train, self.validation, self.test):
+            state.update(repr((split.images.shape, split.labels.shape)).encode())
+            state.update(np.ascontiguousarray(split.images).data)
+            state.update(np.ascontiguousarray(split.labels).data)
+        return state.hexdigest()
+
+
+def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int) -> list[NDArray[np.int64]]:
+    """Indices of one split per share and of the rest, last: disjoint, each class in each at about its share.
+
+    Every class gives at least one image to every split; it must have more images than there are shares.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]
+    for label in np.unique(labels):
+        order = rng.permutation(np.flatnonzero(labels == label))
+        counts = [max(1, round(len(order) * share)) for share in shares]
+        for part, chosen in zip(parts, np.split(order, np.cumsum(counts)), strict=True):
+            part.append(chosen)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def take(images: NDArray[np.uint8], labels: NDArray[np.int64], chosen: NDArray[np.int64]) -> Split:
+    """The chosen images and labels as a split."""
+    return Split(images[chosen], labels[chosen])
+
+
+def require_images(counts: Sequence[int], class_names: Sequence[str], where: str) -> None:
+    """DatasetError when there are fewer than two classes or a class has too few images to be split."""
+    if len(class_names) < 2:
+        raise DatasetError(f"{where} holds {len(class_names)} class folder(s); a classifier needs at least 2")
+    for name, count in zip(class_names, counts, strict=True):
+        if count < MIN_IMAGES_PER_CLASS:
+            raise DatasetError(
+                f"{where}: class {name!r} has {count} image(s), and training, validation and test need at least "
+                f"{MIN_IMAGES_PER_CLASS} together; add images or remove the folder"
+            )

@@ -1,0 +1,91 @@
+"""The network zoo: one file per architecture, described layer by layer without TensorFlow.
+
+``describe`` gives a network's layers with shapes, MACs, parameters and bytes, so that what cannot fit is refused before
+an epoch is trained; ``build`` makes the Keras model from the same description. A new architecture is one new file here
+with an ``ARCHITECTURE``; nothing lists it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import itertools
+import pkgutil
+from typing import TYPE_CHECKING
+
+from tinydeploy.errors import UsageError, did_you_mean
+from tinydeploy.zoo._layers import Footprint, InputTooSmallError, LayerSpec, Shape, footprint
+from tinydeploy.zoo._spec import Architecture, ModelSpec
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = [
+    "Architecture",
+    "Footprint",
+    "LayerSpec",
+    "ModelSpec",
+    "Shape",
+    "architecture",
+    "architectures",
+    "build",
+    "describe",
+    "footprint",
+]
+
+
+@functools.cache
+def architectures() -> dict[str, Architecture]:
+    """Every architecture of the zoo by name, sorted: each module of this package without a leading underscore."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    found = (importlib.import_module(f"{__name__}.{name}").ARCHITECTURE for name in names)
+    return {one.name: one for one in found}
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture called `name`; UsageError with a suggestion when there is none."""
+    known = architectures()
+    if name not in known:
+        hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
+        raise UsageError(f"unknown architecture {name!r}{hint}")
+    return known[name]
+
+
+def describe(spec: ModelSpec) -> tuple[LayerSpec, ...]:
+    """The layers of `spec` in execution order, the softmax last; the input is not among them.
+
+    UsageError when the architecture is unknown or cannot take the input size.
+    """
+    family = architecture(spec.arch)
+    try:
+        return family.layers(spec)
+    except InputTooSmallError:
+        least = _smallest_input_size(family, spec)
+        raise UsageError(
+            f"{spec.arch} cannot take {spec.input_size}x{spec.input_size} pixels, its strides need at least "
+            f"{least}x{least}: choose --input-size {least} or more"
+        ) from None
+
+
+def _smallest_input_size(family: Architecture, spec: ModelSpec) -> int:
+    for size in itertools.count(spec.input_size + 1):
+        with contextlib.suppress(InputTooSmallError):
+            family.layers(dataclasses.replace(spec, input_size=size))
+            return size
+    raise AssertionError
+
+
+def build(
+    spec: ModelSpec, *, seed: int = 0, batch_size: int | None = None, softmax: bool = False, dropout: float = 0.0
+) -> keras.Model:
+    """`spec` as a Keras model with fresh weights drawn from `seed`.
+
+    It takes float32 (batch, H, W, C) and gives logits (batch, classes), or probabilities with `softmax`. For export
+    set ``batch_size=1``: a free batch dimension puts SHAPE, STRIDED_SLICE and PACK into the .tflite. `dropout` acts
+    before the classifier, in training only.
+    """
+    from tinydeploy.zoo._keras import build_keras  # imports TensorFlow
+
+    return build_keras(spec, describe(spec), seed=seed, batch_size=batch_size, softmax=softmax, dropout=dropout)

@@ -346,7 +346,7 @@ static void invoke(td_link_t *link, const td_frame_t *request) {
         link->answer[2 + run] = target->invoke(&used_bytes);
         stack_bytes = used_bytes > stack_bytes ? used_bytes : stack_bytes;
         if (run == 0) {
-            /* Further runs compute on whatever the first left in the arena: only their time counts. */
+            /* Further runs compute on whatever the first left: only their time counts. */
             __builtin_memcpy(target->output, target->model_output, target->output_bytes);
         }
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -44,6 +46,16 @@ def test_the_capacity_is_the_same_in_python_and_c() -> None:
 
 def test_encodes_the_frame_of_the_specification() -> None:
     assert encode_frame(Frame(protocol.Kind.HELLO, 1, 0x1234, protocol.pack_hello())) == HELLO
+    specification = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text("utf-8")
+    assert f"`{HELLO.hex(' ')}`" in specification
+
+
+def test_a_greeting_with_fields_of_a_later_version_is_understood() -> None:
+    payload = struct.pack("<10I", *range(1, 11)) + b"\1b\1m\2sh\1f"
+    info = protocol.parse_hello(payload + b"more")
+    assert info == protocol.parse_hello(payload)
+    assert info is not None
+    assert (info.protocol, info.step_count, info.board, info.model_sha256, info.fingerprint) == (1, 10, "b", "sh", "f")
 
 
 @given(st.lists(frames, max_size=5), st.data())

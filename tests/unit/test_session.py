@@ -215,6 +215,30 @@ class TestInterruptions:
         with pytest.raises(InterruptedLinkError, match="another program talks to it"):
             session.read_output()
 
+    def test_two_clients_in_turn_both_get_right_results(self) -> None:
+        transport = InProcessTransport()
+        first, second = Session(transport), Session(transport)
+        first.hello()
+        second.hello()
+        for seed in range(10):
+            assert first.infer(some_input(seed)).output == expected_output(some_input(seed))
+            assert second.infer(some_input(-seed)).output == expected_output(some_input(-seed))
+
+    def test_a_fault_report_ends_the_wait_and_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        transport = InProcessTransport()
+        session = Session(transport)
+        session.hello()
+        data = some_input()
+        session.write_input(data)
+        report = b"\0\r\ntinydeploy fault: BusFault\r\n  data access to an address where nothing answers\r\n"
+        monkeypatch.setattr(transport, "write", lambda _: transport.send_to_host(report))
+        started_s = transport.now_s()
+        with pytest.raises(
+            LinkError, match=r"has stopped; it printed: tinydeploy fault: BusFault \| data.*reset the board"
+        ):
+            session.invoke(protocol.crc32(data))
+        assert transport.now_s() - started_s < 3
+
     def test_inference_starts_again_after_a_reset(self) -> None:
         transport = InProcessTransport()
         session = Session(transport)

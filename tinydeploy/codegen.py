@@ -94,6 +94,7 @@ def generate(program: Program, classes: Sequence[str] | None = None) -> Sources:
     return Sources(files, manifest)
 
 
+@functools.cache
 def environment() -> jinja2.Environment:
     """The one Jinja2 setting for C: strict about undefined names, C-safe filters, no stray blank lines."""
     env = jinja2.Environment(
@@ -216,7 +217,7 @@ def _kernel_files(program: Program, functions: Mapping[tuple[Any, ...], str]) ->
     for template, instances in by_template.items():
         shapes = [{**instance.shape, "function": functions[instance.key]} for instance in instances]
         body = _render(f"kernels/{template}.c.j2", {"shapes": shapes})
-        includes = '#include "td_kernels.h"\n\n#include <string.h>\n\n#include "td_dsp.h"\n'
+        includes = '#include "td_kernels.h"\n\n#include "td_dsp.h"\n'
         comment, rest = body.split("*/\n", 1)
         files[f"{template}.c"] = f"{comment}*/\n{includes}\n{rest}"
     for header in _KERNEL_HEADERS:

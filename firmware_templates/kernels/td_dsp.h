@@ -6,7 +6,6 @@
 #define TD_DSP_H
 
 #include <stdint.h>
-#include <string.h>
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 #include <arm_acle.h>
@@ -100,10 +99,16 @@ static inline uint32_t td_pkhbt(uint32_t a, uint32_t b) {
 
 #endif
 
+/* Put a halfword into the low (0) or high (1) half of a word in memory. */
+static inline void td_store16(uint32_t *word, int32_t half, int32_t value) {
+    const int16_t halfword = (int16_t)value;
+    __builtin_memcpy((uint8_t *)word + 2 * half, &halfword, sizeof halfword);
+}
+
 /* Four bytes from any address as one word: a single LDR on cores that allow unaligned access. */
 static inline uint32_t td_load32(const void *address) {
     uint32_t word;
-    memcpy(&word, address, sizeof word);
+    __builtin_memcpy(&word, address, sizeof word);
     return word;
 }
 

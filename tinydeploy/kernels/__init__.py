@@ -8,14 +8,17 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import portable
+from tinydeploy.kernels import dsp, portable
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 
 Selector = Callable[[Any, Graph], Implementation | None]
 
 # Candidates that need the DSP extension, best first; each returns None where it does not apply.
-DSP: dict[str, tuple[Selector, ...]] = {}
+DSP: dict[str, tuple[Selector, ...]] = {
+    "Conv2D": (dsp.conv,),
+    "FullyConnected": (dsp.fully_connected,),
+}
 
 PORTABLE: dict[str, Selector] = {
     "Add": portable.add,

@@ -1,0 +1,150 @@
+"""Kernels for cores with the DSP extension (Cortex-M4, M7, M33): two multiply-accumulates per instruction.
+
+What they share:
+
+- Activations are widened to halfwords once per block of output pixels, and used for every output channel.
+- Two output channels a and b share a weight halfword as 256 * a + b. With x the activations, SMLAD gives the sum of
+  (256 a + b) x and, after SXTB16 has cut the halfword to b, the sum of b x; the difference is 256 times the sum of a x.
+  Weights stay one byte each in flash and need one instruction per four of them.
+- Input zero points are folded into the biases; positions outside the input read the zero point.
+- Requantization is solved by `requant_solver` where it can be, else done in TFLM's own steps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.fixedpoint import IntArray, wrap_int32
+from tinydeploy.graph import Graph
+from tinydeploy.kernels.base import Constant, Implementation, requant_shape, window_shape
+from tinydeploy.ops.base import Requant
+from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.fully_connected import FullyConnected
+from tinydeploy.requant_solver import accumulator_range, solve
+
+# Output pixels per block: six accumulators, three activations and two weights fill the registers.
+PIXELS = 3
+
+
+def conv(op: Conv2D, graph: Graph) -> Implementation | None:
+    """Dense CONV_2D as a matrix product over patches."""
+    if op.groups != 1 or op.window.dilation != (1, 1):
+        return None
+    sizes = window_shape(graph, op.inputs[0], op.output, op.window)
+    out_c, kernel_h, kernel_w, depth = op.weights.shape
+    order = patch_order(kernel_h, kernel_w * depth)
+    matrix = op.weights.reshape(out_c, -1)[:, order].astype(np.int64)
+    packed = pack_pairs(matrix)
+    if packed is None:
+        return None
+    bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
+    facts, channels = channel_constants(op.requant, matrix, bias)
+    pixels = PIXELS
+    words = packed.shape[1] // 2
+    # A row of a patch that hangs over the input's edge is first completed here.
+    edge_bytes = -(-kernel_w * depth // 4) * 4 if sizes["padded"] else 0
+    return Implementation(
+        "td_conv_s8_dsp",
+        f"{sizes['in_h']}x{sizes['in_w']}x{sizes['in_c']}_{kernel_h}x{kernel_w}_{out_c}",
+        {
+            **sizes,
+            **requant_shape(op.requant),
+            **facts,
+            "pixels": pixels,
+            "words": words,
+            "run_bytes": kernel_w * depth,
+            "input_zero_point": op.input_zero_point,
+            "pointwise": op.window.is_pointwise,
+            "patch_bytes": 4 * words * pixels,
+        },
+        (Constant("weights", "uint32_t", packed.view(np.uint32).reshape(-1)), channels),
+        scratch_bytes=4 * words * pixels + edge_bytes,
+    )
+
+
+def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
+    """FULLY_CONNECTED as a pointwise convolution over its rows."""
+    out_c, depth = op.weights.shape
+    order = patch_order(1, depth)
+    matrix = op.weights[:, order].astype(np.int64)
+    packed = pack_pairs(matrix)
+    if packed is None:
+        return None
+    bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
+    facts, channels = channel_constants(op.requant, matrix, bias)
+    pixels = min(PIXELS, op.rows)
+    words = packed.shape[1] // 2
+    return Implementation(
+        "td_conv_s8_dsp",
+        f"{op.rows}x{depth}_{out_c}",
+        {
+            **requant_shape(op.requant),
+            **facts,
+            "out_h": 1,
+            "out_w": op.rows,
+            "in_c": depth,
+            "out_c": out_c,
+            "kernel_h": 1,
+            "padded": False,
+            "pixels": pixels,
+            "words": words,
+            "run_bytes": depth,
+            "input_zero_point": op.input_zero_point,
+            "pointwise": True,
+            "patch_bytes": 4 * words * pixels,
+        },
+        (Constant("weights", "uint32_t", packed.view(np.uint32).reshape(-1)), channels),
+        scratch_bytes=4 * words * pixels,
+    )
+
+
+def patch_order(rows: int, run_bytes: int) -> NDArray[np.int64]:
+    """The order in which a patch of `rows` runs of bytes is widened, as indices into the patch.
+
+    Four bytes at a time, SXTB16 takes bytes 0 and 2, then 1 and 3; what is left of each run follows at the end.
+    """
+    whole = run_bytes // 4 * 4
+    body = [row * run_bytes + at + i for row in range(rows) for at in range(0, whole, 4) for i in (0, 2, 1, 3)]
+    tail = [row * run_bytes + at for row in range(rows) for at in range(whole, run_bytes)]
+    return np.array(body + tail, dtype=np.int64)
+
+
+def pack_pairs(matrix: IntArray) -> NDArray[np.int16] | None:
+    """Rows 2i and 2i + 1 of (channels, taps) as halfwords 256 * a + b, taps padded to a multiple of four with zeros.
+
+    None where a halfword overflows (both weights at -128) or where 256 times a sum could leave 32 bits.
+    """
+    channels, taps = matrix.shape
+    padded = np.zeros((channels + channels % 2, -(-taps // 4) * 4), np.int64)
+    padded[:channels, :taps] = matrix
+    pairs = 256 * padded[0::2] + padded[1::2]
+    if pairs.min(initial=0) < -(1 << 15) or 128 * np.abs(matrix).sum(axis=1).max(initial=0) >= 1 << 23:
+        return None
+    return pairs.astype(np.int16)
+
+
+def channel_constants(requant: Requant, matrix: IntArray, bias: IntArray) -> tuple[dict[str, int | str], Constant]:
+    """The cheapest exact requantization of a layer: facts for its template, and the per-channel table.
+
+    `matrix` is (channels, taps) and `bias` has the input's zero point folded in, so inputs lie in [-128, 127].
+    """
+    least, most = accumulator_range(matrix, bias, -128, 127)
+    solved = solve(requant, least, most)
+    if solved is not None:
+        table = np.stack([wrap_int32(bias << solved.scale), solved.factor, solved.offset], axis=1)
+        return {"requant": "fast", "scale": solved.scale, "shift": solved.shift}, _channels("td_fast_channel", table)
+    facts: dict[str, int | str] = {"requant": "general", "scale": 0, "shift": 0}
+    right = -requant.shift
+    if right.min() >= 1 and max(-least.min(), most.max()) < 1 << 30:
+        half = np.int64(1) << (right - 1)
+        table = np.stack([wrap_int32(2 * bias), requant.mantissa, half, right], axis=1)
+        return {**facts, "requant": "right"}, _channels("td_right_channel", table)
+    return facts, _channels("td_channel", np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1))
+
+
+def _channels(ctype: str, table: IntArray) -> Constant:
+    """A per-channel table; channels run in pairs, so an odd last one gets a dummy companion."""
+    if len(table) % 2:
+        table = np.concatenate([table, np.zeros((1, table.shape[1]), np.int64)])
+    return Constant("channels", ctype, table)

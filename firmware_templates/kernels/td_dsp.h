@@ -20,6 +20,11 @@ static inline int32_t td_smlabb(uint32_t a, uint32_t b, int32_t acc) {
     return __smlabb((int32_t)a, (int32_t)b, acc);
 }
 
+/* acc + a.low * b.high. */
+static inline int32_t td_smlabt(uint32_t a, uint32_t b, int32_t acc) {
+    return __smlabt((int32_t)a, (int32_t)b, acc);
+}
+
 /* Bytes 0 and 2, sign-extended to two halfwords. */
 static inline uint32_t td_sxtb16(uint32_t x) {
     return (uint32_t)__sxtb16((int8x4_t)x);
@@ -70,6 +75,10 @@ static inline int32_t td_smlad(uint32_t a, uint32_t b, int32_t acc) {
 
 static inline int32_t td_smlabb(uint32_t a, uint32_t b, int32_t acc) {
     return (int32_t)((uint32_t)acc + (uint32_t)(td_low(a) * td_low(b)));
+}
+
+static inline int32_t td_smlabt(uint32_t a, uint32_t b, int32_t acc) {
+    return (int32_t)((uint32_t)acc + (uint32_t)(td_low(a) * td_high(b)));
 }
 
 static inline uint32_t td_sxtb16(uint32_t x) {

@@ -20,6 +20,7 @@ from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, requant_shape, window_shape
 from tinydeploy.ops.base import Requant
 from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.requant_solver import accumulator_range, solve
 
@@ -99,6 +100,51 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
     )
 
 
+def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
+    """DEPTHWISE_CONV_2D with one filter per channel, by sliding columns."""
+    kernel_h, kernel_w, channels_count = op.weights.shape
+    if op.multiplier != 1 or op.window.dilation != (1, 1) or op.window.stride[1] > kernel_w or kernel_h * kernel_w > 49:
+        return None
+    sizes = window_shape(graph, op.inputs[0], op.output, op.window)
+    taps = op.weights.reshape(-1, channels_count).T.astype(np.int64)
+    bias = op.bias - op.input_zero_point * taps.sum(axis=1)
+    facts, channels = channel_constants(op.requant, taps, bias)
+    scaled = op.weights.astype(np.int64) << int(facts["scale"])
+    if np.abs(scaled).max(initial=0) > 1 << 15 or scaled.max(initial=0) == 1 << 15:
+        return None
+    # The line of zero points stands in for rows outside the input, read one channel at a time.
+    line_bytes = int(sizes["in_w"]) * channels_count if sizes["padded"] else 0
+    return Implementation(
+        "td_depthwise_s8_dsp",
+        f"{sizes['in_h']}x{sizes['in_w']}x{channels_count}_{kernel_h}x{kernel_w}",
+        {
+            **sizes,
+            **requant_shape(op.requant),
+            **facts,
+            "input_zero_point": op.input_zero_point,
+            "line_bytes": line_bytes,
+        },
+        (Constant("weights", "uint32_t", pack_columns(scaled)), channels),
+        scratch_bytes=line_bytes,
+    )
+
+
+def pack_columns(weights: IntArray) -> NDArray[np.uint32]:
+    """(kernel h, kernel w, channels) to words per channel: for each kernel column its rows two by two, then the odd last
+    row's weights two columns to a word."""
+    kernel_h, kernel_w, _ = weights.shape
+    words = []
+    for column in range(kernel_w):
+        for row in range(0, kernel_h - 1, 2):
+            words.append((weights[row, column] & 0xFFFF) | (weights[row + 1, column] & 0xFFFF) << 16)
+    if kernel_h % 2:
+        last = weights[kernel_h - 1]
+        for column in range(0, kernel_w, 2):
+            high = last[column + 1] if column + 1 < kernel_w else np.zeros_like(last[column])
+            words.append((last[column] & 0xFFFF) | (high & 0xFFFF) << 16)
+    return np.stack(words, axis=1).astype(np.uint32).reshape(-1)
+
+
 def patch_order(rows: int, run_bytes: int) -> NDArray[np.int64]:
     """The order in which a patch of `rows` runs of bytes is widened, as indices into the patch.
 
@@ -139,7 +185,7 @@ def channel_constants(requant: Requant, matrix: IntArray, bias: IntArray) -> tup
     if right.min() >= 1 and max(-least.min(), most.max()) < 1 << 30:
         half = np.int64(1) << (right - 1)
         table = np.stack([wrap_int32(2 * bias), requant.mantissa, half, right], axis=1)
-        return {**facts, "requant": "right"}, _channels("td_right_channel", table)
+        return {**facts, "requant": "right", "scale": 1}, _channels("td_right_channel", table)
     return facts, _channels("td_channel", np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1))
 
 

@@ -96,6 +96,9 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "ties": {**EXACT, "multipliers": TIES, "weights": "sparse"},
     "ties-relu": {**EXACT, "multipliers": TIES, "weights": "sparse", "activation": Activation.RELU, "zero_point": -128},
     "ties-zero-point": {**EXACT, "multipliers": TIES, "weights": "sparse", "zero_point": 127},
+    # The scales themselves are not powers of two: the factor is one half only if it is computed in double precision.
+    "almost-ties": {"multipliers": (0.5, 0.25, 0.125), "weights": "small"},
+    "almost-ties-per-tensor": {"multipliers": (0.5,), "weights": "small", "per_channel": False},
     "shift-left": {**EXACT, "multipliers": (1.0, 1.5, 2.0, 3.0, 4.0, 0.75), "bias": "zero", "weights": "small"},
     "multiplier-zero": {**EXACT, "multipliers": (2.0**-33, 2.0**-32, 2.0**-31, 2.0**-30, 2.0**-40)},
     "multiplier-almost-one": {

@@ -203,7 +203,8 @@ class Net:
         if kind == "zero":
             data = np.zeros(channels, np.int64)
         elif kind == "random":
-            data = self.rng.integers(-reach // 4 - 1, reach // 4 + 2)
+            spread = (reach / (2 * math.sqrt(by_channel.shape[1]))).astype(np.int64) + 1
+            data = self.rng.integers(-spread, spread + 1)
         else:
             data = INT32_MAX - reach if kind == "high" else -INT32_MAX - 1 + reach
         bias_scales = np.float32(self.scale(x)) * scales

@@ -221,12 +221,12 @@ class Requant:
 
 
 def linear_parameters(
-    node: Node, source: Tensor, weights: Tensor, channels: int, channel_axis: int, fused: int, per_tensor_product: bool
+    node: Node, source: Tensor, weights: Tensor, channels: int, channel_axis: int, fused: int
 ) -> tuple[IntArray, Requant]:
     """Bias (int32 values) and requantization of a convolution or a fully connected layer.
 
-    `per_tensor_product` selects FULLY_CONNECTED's way with a single weight scale: the product of the two scales is
-    rounded to float32 before it is divided (GetQuantizedConvolutionMultipler).
+    The factor of a channel is computed in double precision, also for FULLY_CONNECTED with a single weight scale:
+    sources of TFLM exist that round the product of the two scales to float32 there, the wheel does not.
     """
     if weights.dtype != "int8":
         node.unsupported(f"weights {weights.name!r} are {weights.dtype}, not int8")
@@ -240,12 +240,7 @@ def linear_parameters(
     if any(quant.zero_points):
         node.unsupported(f"weights {weights.name!r} have a zero point other than 0")
     input_scale, output_scale = source.quantization.scale, node.output.quantization.scale
-    if per_tensor_product and len(quant.scales) == 1:
-        with np.errstate(over="ignore", under="ignore"):
-            product = float(np.float32(input_scale) * np.float32(quant.scales[0]))
-        reals = [product / output_scale]
-    else:
-        reals = [input_scale * scale / output_scale for scale in quant.scales]
+    reals = [input_scale * scale / output_scale for scale in quant.scales]
     if not all(np.isfinite(real) and real < 2.0**30 for real in reals):
         node.fail("its scales give a multiplier out of range")
     multipliers = [quantize_multiplier(real) for real in reals] * (channels if len(reals) == 1 else 1)

@@ -99,7 +99,7 @@ def read(node: Node) -> Conv2D:
         (node.option(5, "i", 1), node.option(4, "i", 1)),
         node.option(0, "b"),
     )
-    bias, requant = linear_parameters(node, source, weights, out_channels, 0, node.option(3, "b"), False)
+    bias, requant = linear_parameters(node, source, weights, out_channels, 0, node.option(3, "b"))
     assert weights.data is not None
     return Conv2D(
         node.name,

@@ -76,7 +76,7 @@ def read(node: Node) -> DepthwiseConv2D:
         (node.option(6, "i", 1), node.option(5, "i", 1)),
         node.option(0, "b"),
     )
-    bias, requant = linear_parameters(node, source, weights, channels, 3, node.option(4, "b"), False)
+    bias, requant = linear_parameters(node, source, weights, channels, 3, node.option(4, "b"))
     assert weights.data is not None
     return DepthwiseConv2D(
         node.name,

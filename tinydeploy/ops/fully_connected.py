@@ -63,7 +63,7 @@ def read(node: Node) -> FullyConnected:
     rows = source.elements // depth
     if output.elements != rows * channels:
         node.fail(f"the output {output.shape} is not {rows} rows of {channels}")
-    bias, requant = linear_parameters(node, source, weights, channels, 0, node.option(0, "b"), True)
+    bias, requant = linear_parameters(node, source, weights, channels, 0, node.option(0, "b"))
     assert weights.data is not None
     return FullyConnected(
         node.name,

@@ -1,0 +1,240 @@
+"""Random small int8 networks: a few operators, residual sums, tensors read twice, odd shapes, extreme numbers.
+
+One description serves Hypothesis, which shrinks what fails (simple choices come first), and seeded campaigns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from support.cases import extreme_inputs
+from support.net import Net
+from support.tflite_writer import Activation, Model, Padding
+
+T = TypeVar("T")
+Choose = Callable[[Sequence[Any]], Any]
+"""Picks one of a sequence."""
+
+MAX_OPS = 8
+MOST_MACS_PER_OP = 60_000
+SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12)
+CHANNELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 33)
+KERNELS = ((1, 1), (3, 3), (2, 2), (1, 3), (3, 1), (5, 5), (1, 5), (7, 1), (3, 5), (10, 4), (2, 3))
+STRIDES = ((1, 1), (1, 1), (2, 2), (1, 2), (2, 1), (3, 3))
+DILATIONS = ((1, 1),) * 6 + ((2, 2), (1, 3), (3, 2))
+PADDINGS = (Padding.SAME, Padding.VALID)
+SCALES = (None,) * 10 + (0.0235294122248888, 0.0625, 1.0, 1e-6, 500.0)
+ZERO_POINTS = (None,) * 6 + (-128, -128, 127, 0)
+EXTREMES: tuple[dict[str, Any], ...] = (
+    *({},) * 12,
+    {"bias": "zero"},
+    {"bias": "none"},
+    {"bias": "high"},
+    {"bias": "low"},
+    {"weights": "sparse"},
+    {"weights": "small"},
+    {"weights": "extreme"},
+    {"weights": "plus127"},
+    {"weights": "minus128"},
+    {"gain": 0.05},
+    {"gain": 20.0},
+    {"gain": 1e-5},
+    {"weights": "sparse", "multipliers": (0.5, 0.25, 0.125, 2.0**-6, 2.0**-7)},
+    {"weights": "small", "multipliers": (2.0**-2, 2.0**-3, 2.0**-4)},
+    {"weights": "small", "multipliers": (1.0, 1.5, 2.0, 0.99999, 2.0**-33)},
+    {"bias": "high", "multipliers": (2.0**-24, 1.3e-8, 6.1e-8)},
+)
+ACTIVATIONS = (*((Activation.NONE,) * 3), *tuple(Activation))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A model with its inputs, (N, *shape)."""
+
+    description: Model
+    inputs: NDArray[Any]
+
+    @property
+    def data(self) -> bytes:
+        return self.description.to_bytes()
+
+
+def seeded_network(seed: int) -> Network:
+    """The network of this seed, the same on every machine."""
+    rng = np.random.default_rng([seed, 20_240_607])
+    return _network(lambda options: options[int(rng.integers(len(options)))], seed)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Network:
+    """A Hypothesis strategy of networks."""
+    return _network(lambda options: draw(st.sampled_from(options)), draw(st.integers(0, 2**31 - 1)))
+
+
+def _network(choose: Choose, seed: int) -> Network:
+    net = Net(seed)
+    builder = _Builder(net, choose)
+    output = builder.build()
+    net.model.outputs = [output]
+    source = net.model.tensors[net.model.inputs[0]]
+    zero_point = source.quant.zero_points[0] if source.quant is not None else 0
+    return Network(net.model, extreme_inputs(source.shape, source.dtype, zero_point, seed))
+
+
+class _Builder:
+    """Grows a net from its input; `live` holds the int8 tensors that further operators may read."""
+
+    def __init__(self, net: Net, choose: Choose) -> None:
+        self.net = net
+        self.choose = choose
+        self.live: list[int] = []
+
+    def build(self) -> int:
+        choose, net = self.choose, self.net
+        self.live.append(self._input())
+        for _ in range(choose(range(1, MAX_OPS - 1))):
+            made = self._step()
+            if made is not None:
+                self.live.append(made)
+        end = self.live[-1]
+        if end == net.model.inputs[0] or choose((False, True, True)):
+            end = self._head(end)
+        edge = choose(("int8",) * 6 + ("float32", "uint8"))
+        if edge == "float32":
+            return net.dequantize(end)
+        return net.quantize(end, dtype="uint8") if edge == "uint8" else end
+
+    def _input(self) -> int:
+        choose, net = self.choose, self.net
+        if choose((True, True, True, True, True, False)):
+            shape: tuple[int, ...] = (1, choose(SIZES), choose(SIZES), choose(CHANNELS))
+        else:
+            shape = (1, choose((1, 5, 16, 33, 100)))
+        edge = choose(("int8",) * 8 + ("float32", "uint8"))
+        if edge == "float32":
+            return net.quantize(net.float_input(shape), *self._quant())
+        if edge == "uint8":
+            x = net.activation(shape, 0.05, 120, "uint8")
+            net.model.inputs.append(x)
+            return net.quantize(x)
+        return net.input(shape, *self._quant())
+
+    def _quant(self) -> tuple[float | None, int | None]:
+        scale = self.choose(SCALES)
+        return (None if scale is None else float(np.float32(scale))), self.choose(ZERO_POINTS)
+
+    def _step(self) -> int | None:
+        """One more operator, or None where the one chosen does not apply."""
+        choose = self.choose
+        # The newest tensor most often; an older one now and then, which then has several readers.
+        x = choose([self.live[-1]] * 3 + self.live)
+        kinds = [self._conv, self._depthwise, self._add, self._conv, self._pool, self._pad, self._add, self._mean_kept]
+        if len(self.net.shape(x)) == 2:
+            kinds = [self._fully_connected, self._add, self._pad_vector, self._requantize]
+        made: int | None = choose(kinds)(x)
+        return made
+
+    def _numbers(self) -> dict[str, Any]:
+        scale, zero_point = self._quant()
+        numbers = {"scale": scale, "zero_point": zero_point, "activation": self.choose(ACTIVATIONS)}
+        return {**numbers, **self.choose(EXTREMES)}
+
+    def _window(self, x: int) -> dict[str, Any] | None:
+        """Kernel, stride, dilation and padding that leave an output."""
+        choose = self.choose
+        kernel, stride, dilation, padding = choose(KERNELS), choose(STRIDES), choose(DILATIONS), choose(PADDINGS)
+        _, height, width, _ = self.net.shape(x)
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        if padding is Padding.VALID and (reach[0] > height or reach[1] > width):
+            return None
+        return {"kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding}
+
+    def _conv(self, x: int) -> int | None:
+        window = self._window(x)
+        if window is None:
+            return None
+        _, height, width, depth = self.net.shape(x)
+        groups = self.choose([1, 1, 1, *(g for g in (2, 3, 4) if depth % g == 0)])
+        per_channel = height * width * math.prod(window["kernel"]) * depth // groups
+        wanted = [*CHANNELS, depth, depth]  # an equal width lets a residual sum follow
+        fits = [c for c in wanted if c % groups == 0 and c * per_channel <= MOST_MACS_PER_OP]
+        if not fits:
+            return None
+        return self.net.conv(
+            x,
+            self.choose(fits),
+            groups=groups,
+            **window,
+            per_channel=self.choose((True, True, False)),
+            **self._numbers(),
+        )
+
+    def _depthwise(self, x: int) -> int | None:
+        window = self._window(x)
+        if window is None:
+            return None
+        depth_multiplier = self.choose((1, 1, 1, 2, 3))
+        return self.net.depthwise(
+            x,
+            **window,
+            depth_multiplier=depth_multiplier,
+            per_channel=self.choose((True, True, False)),
+            **self._numbers(),
+        )
+
+    def _add(self, x: int) -> int | None:
+        shape = self.net.shape(x)
+        same = [t for t in self.live if self.net.shape(t) == shape]
+        other = self.choose(same)
+        # TFLM wants the output scale above twice the larger input scale over 2^20; Net's own choice is.
+        return self.net.add(x, other, self.choose(ACTIVATIONS), None, self.choose(ZERO_POINTS))
+
+    def _pool(self, x: int) -> int | None:
+        choose = self.choose
+        _, height, width, _ = self.net.shape(x)
+        filter, stride, padding = (
+            choose(((2, 2), (3, 3), (1, 2), (5, 1), (height, width))),
+            choose(STRIDES),
+            choose(PADDINGS),
+        )
+        if padding is Padding.VALID and (filter[0] > height or filter[1] > width):
+            return None
+        return self.net.pool(choose(("average", "max")), x, filter, stride, padding, choose(ACTIVATIONS))
+
+    def _pad(self, x: int) -> int | None:
+        amounts = ((0, 0), (1, 1), (0, 1), (2, 0))
+        channels = self.choose(((0, 0), (0, 0), (0, 3)))
+        return self.net.pad(x, ((0, 0), self.choose(amounts), self.choose(amounts), channels))
+
+    def _mean_kept(self, x: int) -> int | None:
+        return self.net.mean(x, self.choose(((1, 2), (1,), (2,), (3,))), True, None, self.choose(ZERO_POINTS))
+
+    def _fully_connected(self, x: int) -> int | None:
+        depth = math.prod(self.net.shape(x)[1:])
+        fits = [c for c in CHANNELS if c * depth <= MOST_MACS_PER_OP] or [1]
+        return self.net.fully_connected(x, self.choose(fits), per_channel=self.choose((False, True)), **self._numbers())
+
+    def _pad_vector(self, x: int) -> int | None:
+        return self.net.pad(x, ((0, 0), self.choose(((1, 2), (0, 3)))))
+
+    def _requantize(self, x: int) -> int | None:
+        return self.net.quantize(x, None, self.choose(ZERO_POINTS))
+
+    def _head(self, x: int) -> int:
+        """A classifier's end: pooled or flattened, fully connected, perhaps with softmax."""
+        choose, net = self.choose, self.net
+        if len(net.shape(x)) == 4:
+            if choose((True, False)):
+                x = net.mean(x, (1, 2), keep_dims=choose((False, True)))
+            if len(net.shape(x)) == 4:
+                x = net.reshape(x, (1, math.prod(net.shape(x))), choose((True, False)))
+        made = self._fully_connected(x)
+        assert made is not None
+        return net.softmax(made, choose((1.0, 1.0, 0.5))) if choose((False, True)) else made

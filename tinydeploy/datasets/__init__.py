@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tinydeploy.datasets import cifar10, class_folders, digits
 from tinydeploy.datasets._base import SPLIT_SEED, Augmentation, Dataset, Recipe, Split
+from tinydeploy.datasets._images import decode
 from tinydeploy.errors import DatasetError, UsageError, did_you_mean
 
-__all__ = ["NAMES", "SPLIT_SEED", "Augmentation", "Dataset", "Recipe", "Split", "load", "stamp"]
+__all__ = ["NAMES", "SPLIT_SEED", "Augmentation", "Dataset", "Recipe", "Split", "decode", "load", "stamp"]
 
 NAMES = ("digits", "cifar10")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -42,7 +43,7 @@ def decode(data: bytes) -> Decoded | None:
     """The pixels of an image file, grey (H, W, 1) or RGB (H, W, 3), upright; None when it is not a whole image."""
     image_module, ops = _pillow()
     try:
-        with image_module.open(io.BytesIO(data)) as opened:
+        with warnings.catch_warnings(action="ignore"), image_module.open(io.BytesIO(data)) as opened:
             image = ops.exif_transpose(opened)
             if image.mode.startswith("I"):  # 16 bits of grey
                 return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)[..., np.newaxis]
@@ -92,14 +93,26 @@ def _zip(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
 
 def _tar(path: Path) -> Iterator[tuple[PurePosixPath, bytes | None]]:
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with tarfile.open(path) as archive:
             for member in archive:
                 if member.isdir():
                     yield PurePosixPath(member.name), None
                 elif (file := archive.extractfile(member)) is not None:
                     yield PurePosixPath(member.name), file.read()
+            _require_end(archive)
     except (tarfile.TarError, OSError, EOFError, KeyError) as error:
         raise _broken(path, error) from error
+
+
+def _require_end(archive: tarfile.TarFile) -> None:
+    """tarfile stops in silence at a damaged header, or at an end without the zeros that belong there."""
+    stream = archive.fileobj
+    assert stream is not None
+    if stream.tell() < archive.offset + tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it ends too early")
+    while rest := stream.read(1 << 20):
+        if rest.strip(b"\0"):
+            raise tarfile.ReadError("an entry has a bad header")
 
 
 def _broken(path: Path, error: Exception) -> DatasetError:

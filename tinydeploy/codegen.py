@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
 
 from tinydeploy import __version__
 from tinydeploy.compiler import Program
@@ -33,8 +34,11 @@ class Sources:
     manifest: Mapping[str, Any]
 
 
-def generate(program: Program, classes: Sequence[str] | None = None) -> Sources:
-    """C for `program`; `classes` are names for the output's elements."""
+def generate(
+    program: Program, classes: Sequence[str] | None = None, pixel_table: NDArray[np.int8] | None = None
+) -> Sources:
+    """C for `program`; `classes` are names for the output's elements, `pixel_table` the int8 input of each of the 256
+    pixel values, where the model takes images."""
     functions = _function_names(program)
     steps = [_step(program, number, functions) for number in range(len(program.steps))]
     arrays = _arrays(program)
@@ -60,6 +64,10 @@ def generate(program: Program, classes: Sequence[str] | None = None) -> Sources:
         "td_kernels.h": _render("model/td_kernels.h.j2", context),
         **_kernel_files(program, functions),
     }
+    if pixel_table is not None:
+        table = [int(q) for q in pixel_table]
+        is_shift = table == list(range(-128, 128))
+        files["model_preprocess.h"] = _render("model/model_preprocess.h.j2", {"table": table, "is_shift": is_shift})
     # The fingerprint covers everything but the one file that states it.
     digest = hashlib.sha256(_render("model/model.h.j2", {**context, "fingerprint": ""}).encode())
     for path in sorted(files):

@@ -1,0 +1,310 @@
+"""The main job: a network to train, or a ready .tflite, to a built project folder.
+
+Every stage is a function of what came before; this module only puts them in order, and leaves out those whose inputs
+have not changed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinydeploy import stamp
+from tinydeploy.boards import Board, load_board
+from tinydeploy.errors import ModelError, UsageError
+from tinydeploy.fit import require_fit
+from tinydeploy.image import Image, read_image
+from tinydeploy.progress import Watcher, ignore_progress
+from tinydeploy.project import MANIFEST, record_last_build
+from tinydeploy.toolchain import Toolchain, build_project
+
+if TYPE_CHECKING:
+    from tinydeploy.compiler import Program
+    from tinydeploy.training_cache import Trained
+
+# Random inputs that stand in for test samples of a model that came without any.
+RANDOM_SAMPLES = 16
+# Most test samples that a project keeps.
+STORED_SAMPLES = 1000
+
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to build. Either `model` is a ready .tflite (and `samples` perhaps an .npz of inputs and labels), or a
+    network of the zoo is trained on `dataset` or on the class folders in `data`."""
+
+    board: str
+    model: Path | None = None
+    samples: Path | None = None
+    arch: str = "mobilenet_v1"
+    alpha: float = 0.25
+    input_size: int = 48
+    channels: int | None = None
+    dataset: str | None = None
+    data: Path | None = None
+    epochs: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    toolchain: Toolchain = "zig"
+
+    @property
+    def folder(self) -> Path:
+        """The project folder."""
+        return self.out or Path("build") / f"{Path(self.board).stem}-{self.name}"
+
+    @property
+    def name(self) -> str:
+        """What the model is called, as a C-friendly word."""
+        if self.model is not None:
+            return re.sub(r"\W+", "_", self.model.stem) or "model"
+        data = self.dataset or (self.data.resolve().name.split(".")[0] if self.data else "digits")
+        return re.sub(r"[^\w.]+", "_", f"{self.arch}_{self.alpha:g}_{self.input_size}_{data}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Build:
+    """A built project. `manifest` is its tinydeploy.json; `fresh` says that nothing had to be done."""
+
+    folder: Path
+    board: Board
+    image: Image
+    manifest: Mapping[str, Any]
+    fresh: bool
+
+
+def ignore_stage(text: str) -> None:
+    """The stage watcher of whoever does not watch."""
+
+
+def build(request: Request, *, progress: Watcher = ignore_progress, stage: Stage = ignore_stage) -> Build:
+    """Train (unless a model is given), prove, compile and link; or nothing at all if nothing has changed.
+
+    `stage` hears a line as each part begins, `progress` every training step. Raises a TinydeployError for whatever the
+    caller can mend; an interrupted build leaves the last whole project as it was, or a new one to be finished.
+    """
+    board = load_board(request.board)
+    _check(request)
+    folder = request.folder
+    key = _key(request, board)
+    if stamp.is_current(folder, key):
+        record_last_build(folder)
+        manifest = json.loads((folder / MANIFEST).read_text())
+        return Build(folder, board, read_image(folder / "build/firmware.elf"), manifest, fresh=True)
+    from tinydeploy.firmware import write_project
+
+    sources = _sources(request, board, progress, stage)
+    stage(f"build    {request.toolchain}, {folder}")
+    stamp.forget(folder)
+    write_project(sources, board, folder)
+    image = build_project(folder, request.toolchain)
+    manifest = json.loads(sources[MANIFEST])
+    _require_fit(manifest, image, board)
+    stamp.remember(folder, key, [*sources, "build/firmware.elf", "build/firmware.bin", "build/firmware.hex"])
+    record_last_build(folder)
+    return Build(folder, board, image, manifest, fresh=False)
+
+
+def _check(request: Request) -> None:
+    """Options that contradict each other."""
+    if request.model is not None:
+        if request.data is not None or request.dataset is not None:
+            raise UsageError(
+                "--model is ready, --data and --dataset train one: leave one of them away; a ready model takes test "
+                "samples from --samples FILE.npz"
+            )
+        if not request.model.is_file():
+            raise UsageError(f"there is no model {request.model}; give a .tflite file")
+    elif request.samples is not None:
+        raise UsageError("--samples goes with --model; a trained network brings its own test samples")
+    if request.samples is not None and not request.samples.is_file():
+        raise UsageError(f"there are no samples {request.samples}; give an .npz with inputs and perhaps labels")
+
+
+def _key(request: Request, board: Board) -> str:
+    """A digest of everything that the project is made from."""
+    parts: list[object] = [request.toolchain, request.name, stamp.tool_state(), stamp.board_state(board)]
+    if request.model is not None:
+        parts.append(stamp.file_state(request.model))
+        parts.append(stamp.file_state(request.samples) if request.samples else None)
+    else:
+        parts.append(_training_key(request))
+    return stamp.digest(*parts)
+
+
+def _training_key(request: Request) -> str:
+    from tinydeploy import datasets
+
+    name = request.dataset or (None if request.data else "digits")
+    data = datasets.stamp(name, data=request.data)
+    return stamp.digest(
+        request.arch, request.alpha, request.input_size, request.channels, request.epochs, request.seed, name, data
+    )
+
+
+def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) -> dict[str, str | bytes]:
+    """All files of the project but the firmware's own."""
+    from tinydeploy.codegen import generate
+    from tinydeploy.compiler import compile_graph
+    from tinydeploy.tflite import read_model
+
+    trained = None
+    if request.model is None:
+        trained = _trained(request, board, progress, stage)
+        data = trained.tflite
+    else:
+        data = request.model.read_bytes()
+    stage("compile")
+    graph = read_model(data, request.name)
+    program = compile_graph(graph, board.core)
+    _require_plan_fits(program, board)
+    pixels = trained.pixel_table() if trained else None
+    sources = generate(program, trained.class_names if trained else None, pixels)
+    stage("prove    numpy reference and TFLite Micro on test samples")
+    samples = _samples(request, program, trained)
+    _prove(program, data, samples)
+    manifest = {
+        "format": 1,
+        "board": board.name,
+        **sources.manifest,
+        "accuracy": {"float": trained.float_accuracy, "int8": trained.int8_accuracy} if trained else None,
+        "training": trained.facts if trained else None,
+        "samples": "random" if request.model and not request.samples else "test data",
+    }
+    return {
+        **{f"model/{path}": text for path, text in sources.files.items()},
+        MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
+        "model.tflite": data,
+        "samples.npz": _npz(samples),
+    }
+
+
+def _trained(request: Request, board: Board, progress: Watcher, stage: Stage) -> Trained:
+    """The trained network, from the cache where the same one was trained before."""
+    from tinydeploy import datasets, training_cache, zoo
+
+    classes = {"digits": 10, "cifar10": 10}
+    known = classes.get(request.dataset or ("digits" if request.data is None else ""))
+    if known is not None:
+        # What cannot fit is refused before a long load and a longer training.
+        channels = request.channels or (1 if request.dataset in (None, "digits") else 3)
+        _require_network_fits(zoo.ModelSpec(request.arch, request.alpha, request.input_size, channels, known), board)
+    folder = request.folder.parent / ".trained" / _training_key(request)[:16]
+    cached = training_cache.load(folder)
+    if cached is not None:
+        stage("train    taken from the cache: the same network was trained on the same data before")
+        return cached
+    name = request.dataset or (None if request.data else "digits")
+    stage(f"data     {name or request.data}")
+    dataset = datasets.load(name, data=request.data, input_size=request.input_size, channels=request.channels)
+    spec = zoo.ModelSpec(
+        request.arch,
+        request.alpha,
+        request.input_size,
+        request.channels or dataset.channels,
+        len(dataset.class_names),
+    )
+    _require_network_fits(spec, board)
+    stage(f"train    {spec.name} on {len(dataset.train):,} images of {dataset.name}")
+    from tinydeploy.train import train_and_quantize
+
+    model = train_and_quantize(spec, dataset, epochs=request.epochs, seed=request.seed, progress=progress)
+    return training_cache.store(folder, model)
+
+
+def _require_network_fits(spec: Any, board: Board) -> None:
+    from tinydeploy import zoo
+
+    layers = zoo.describe(spec)
+    cost = zoo.footprint(layers)
+    weights = [(layer.name, layer.weights_bytes) for layer in layers]
+    activations = [(layer.name, layer.input_bytes + layer.output_bytes) for layer in layers]
+    require_fit(spec.name, cost.weights_bytes, board.name, board.flash.size_bytes, "flash", weights)
+    require_fit(spec.name, cost.activation_bytes, board.name, board.ram.size_bytes, "ram", activations)
+
+
+def _require_plan_fits(program: Program, board: Board) -> None:
+    """Refuse what cannot fit before the compiler is started."""
+    buffers = [(buffer.name, buffer.size_bytes) for buffer, _ in program.plan.buffers]
+    constants = [(step.op.name, sum(c.size_bytes for c in step.implementation.constants)) for step in program.steps]
+    require_fit("the arena", program.plan.arena_bytes, board.name, board.ram.size_bytes, "ram", buffers)
+    require_fit("the model", program.constants_bytes, board.name, board.flash.size_bytes, "flash", constants)
+
+
+def _require_fit(manifest: Mapping[str, Any], image: Image, board: Board) -> None:
+    """The linker has placed everything; what remains is that sections together stay inside each memory."""
+    require_fit("the firmware", image.flash_bytes, board.name, board.flash.size_bytes, "flash", image.largest("flash"))
+
+
+def _samples(request: Request, program: Program, trained: Trained | None) -> dict[str, Any]:
+    """Inputs, and labels where they are known, in the model's own type and shape."""
+    import numpy as np
+
+    from tinydeploy.graph import NUMPY_DTYPES
+
+    source = program.graph.tensors[program.graph.input]
+    dtype = np.dtype(NUMPY_DTYPES[source.dtype])
+    shape = source.shape[1:] if source.shape[:1] == (1,) else source.shape
+    if trained is not None:
+        return {"inputs": trained.inputs[:STORED_SAMPLES], "labels": trained.labels[:STORED_SAMPLES]}
+    if request.samples is None:
+        generator = np.random.default_rng(0)
+        if dtype.kind == "f":
+            return {"inputs": generator.uniform(-1, 1, (RANDOM_SAMPLES, *shape)).astype(dtype)}
+        limits = np.iinfo(dtype)
+        return {"inputs": generator.integers(limits.min, limits.max + 1, (RANDOM_SAMPLES, *shape), dtype)}
+    try:
+        with np.load(request.samples, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in ("inputs", "labels") if name in stored}
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{request.samples} cannot be read as .npz ({error}); save it with numpy.savez") from error
+    inputs = found.get("inputs")
+    if inputs is None or inputs.ndim < 1 or len(inputs) == 0:
+        raise UsageError(f"{request.samples} has no array 'inputs'; save it with numpy.savez(file, inputs=..., labels=...)")
+    if inputs.dtype != dtype or int(np.prod(inputs.shape[1:])) != source.elements:
+        raise UsageError(
+            f"{request.samples} holds inputs of {inputs.dtype} {inputs.shape[1:]}, the model takes {dtype} {shape}; "
+            "quantize and reshape them as the model's input asks"
+        )
+    if "labels" in found and len(found["labels"]) != len(inputs):
+        raise UsageError(f"{request.samples} has {len(inputs)} inputs and {len(found['labels'])} labels; they must match")
+    found["inputs"] = inputs.reshape(len(inputs), *shape)[:STORED_SAMPLES]
+    return {name: array[:STORED_SAMPLES] for name, array in found.items()}
+
+
+def _prove(program: Program, data: bytes, samples: Mapping[str, Any]) -> None:
+    """The compiler's own understanding of the model against TFLite Micro: every tensor of one sample, bit for bit."""
+    import numpy as np
+
+    from tinydeploy import oracle
+    from tinydeploy.reference import run_graph
+
+    ours = run_graph(program.graph, samples["inputs"][0])
+    theirs = oracle.run_all_tensors(data, samples["inputs"][0])
+    for op in program.graph.ops:
+        if op.output in theirs and ours[op.output].tobytes() != np.ascontiguousarray(theirs[op.output]).tobytes():
+            raise ModelError(
+                f"{program.graph.name}: operator {op.index} ({op.kind}) gives other values than TFLite Micro; please "
+                "report this model"
+            )
+
+
+def _npz(arrays: Mapping[str, Any]) -> bytes:
+    """An .npz with the same bytes for the same arrays: numpy's own carries the time of day."""
+    import zipfile
+
+    import numpy as np
+
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+    return content.getvalue()

@@ -1,0 +1,133 @@
+"""What build prints: accuracy before and after quantization, and sizes by section and by layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tinydeploy.build import Build
+
+
+def build_json(build: Build) -> str:
+    """The manifest, the sizes and the folder, for programs."""
+    image = build.image
+    return (
+        json.dumps(
+            {
+                **build.manifest,
+                "folder": str(build.folder),
+                "elf": str(image.elf),
+                "fresh": build.fresh,
+                "flash_bytes": image.model_flash_bytes,
+                "firmware_flash_bytes": image.flash_bytes,
+                "firmware_ram_bytes": image.ram_bytes,
+                "sections": {section.name: section.size_bytes for section in image.sections},
+                "layer_flash_bytes": _layer_flash(build),
+            },
+            indent=2,
+        )
+        + "\n"
+    )
+
+
+def build_report(build: Build) -> RenderableType:
+    """The tables, and what to type next."""
+    parts: list[RenderableType] = []
+    training = build.manifest.get("training")
+    if training:
+        parts.append(_accuracy(training))
+    parts += [_sizes(build), _layers(build)]
+    done = "nothing to do, it is up to date" if build.fresh else "built"
+    parts.append(
+        Text(f"{build.folder}: {done}. Next: tinydeploy bench, tinydeploy verify, or make -C {build.folder} flash")
+    )
+    return Group(*parts)
+
+
+def _accuracy(training: Mapping[str, Any]) -> RenderableType:
+    train, validation, test = training["split_sizes"]
+    lines = [
+        f"accuracy  float {100 * training['float_accuracy']:.2f} %, int8 {100 * training['int8_accuracy']:.2f} % on "
+        f"{training['evaluated']:,} test images never seen in training ({train:,} trained on, {validation:,} watched)"
+    ]
+    partings = training["partings"]
+    if partings:
+        shown = ", ".join(
+            f"{training['classes'][p['label']]} as {training['classes'][p['float_prediction']]} / "
+            f"{training['classes'][p['int8_prediction']]}"
+            for p in partings[:4]
+        )
+        more = f" and {len(partings) - 4} more" if len(partings) > 4 else ""
+        lines.append(f"          float and int8 part on {len(partings)} (truth as float / int8): {shown}{more}")
+    lines += [f"warning   {warning}" for warning in training["warnings"]]
+    return Text("\n".join(lines))
+
+
+def _layer_flash(build: Build) -> dict[str, int]:
+    """Bytes of constants and code by step; code that steps share counts with the first."""
+    result: dict[str, int] = {}
+    counted: set[str] = set()
+    symbols = [symbol for symbol in build.image.symbols if symbol.section.startswith(".model")]
+    for step in build.manifest["steps"]:
+        prefix, kernel = f"model_{step['index']:02d}_", step["kernel"]
+        mine = [
+            symbol
+            for symbol in symbols
+            if symbol.name.startswith(prefix)
+            or symbol.name == step["symbol"]
+            or symbol.name == kernel
+            or symbol.name.startswith((f"{kernel}_block", f"{kernel}_gather"))
+        ]
+        result[step["symbol"]] = sum(symbol.size_bytes for symbol in mine if symbol.name not in counted)
+        counted |= {symbol.name for symbol in mine}
+    return result
+
+
+def _sizes(build: Build) -> Table:
+    image, board = build.image, build.board
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("memory")
+    table.add_column("used", justify="right")
+    table.add_column("of", justify="right")
+    table.add_column("")
+    table.add_column("by section")
+    for memory, used, size in (
+        ("flash", image.flash_bytes, board.flash.size_bytes),
+        ("RAM", image.ram_bytes, board.ram.size_bytes),
+    ):
+        kinds = ("flash", "both") if memory == "flash" else ("ram", "both")
+        sections = ", ".join(f"{s.name} {s.size_bytes:,}" for s in image.sections if s.memory in kinds)
+        table.add_row(memory, f"{used:,} B", f"{size:,} B", f"{100 * used / size:.1f} %", sections)
+    return table
+
+
+def _layers(build: Build) -> Table:
+    flash = _layer_flash(build)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=32)
+    table.add_column("op", no_wrap=True)
+    table.add_column("output", no_wrap=True)
+    for column in ("MACs", "flash B", "output B"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for step in build.manifest["steps"]:
+        output = step["outputs"][0]
+        table.add_row(
+            step["name"],
+            step["op"],
+            "x".join(str(size) for size in output["shape"][1:]),
+            f"{step['macs']:,}",
+            f"{flash[step['symbol']]:,}",
+            f"{output['size_bytes']:,}",
+        )
+    table.add_section()
+    table.add_row(
+        "model in all", "", "", f"{build.manifest['macs']:,}", f"{build.image.model_flash_bytes:,}",
+        f"{build.manifest['arena_bytes']:,} arena",
+    )
+    return table

@@ -1,0 +1,249 @@
+"""The command line: arguments in, text and JSON out. Nothing is computed here, and only here are errors caught."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinydeploy import __version__
+from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from tinydeploy.project import Project
+    from tinydeploy.session import Session
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Commands(click.Group):
+    """A group that suggests the nearest command for a mistyped one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], self.list_commands(ctx)) or f"; there are {', '.join(self.list_commands(ctx))}"
+            raise click.UsageError(f"no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="tinydeploy")
+def cli() -> None:
+    """int8 neural networks, compiled ahead of time to proved, measured Cortex-M firmware.
+
+    \b
+    tinydeploy build --board stm32f746 --alpha 0.25     train, quantize, prove, compile, link
+    tinydeploy build --board B --model ready.tflite     the same for a model you have
+    tinydeploy bench                                    measure it on the virtual board
+    tinydeploy bench /dev/ttyACM0                       measure it on a board (after make flash)
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Exit code 0, 2 for the user's mistake, 1 for ours, 130 after Ctrl-C."""
+    try:
+        code = cli.main(arguments, prog_name="tinydeploy", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except TinydeployError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has seen enough; Python would complain once more when it flushes at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@cli.command()
+@click.option("--board", required=True, help="A board by name (see `tinydeploy boards`) or a .toml file.")
+@click.option("--model", type=_FILE, help="A ready int8 .tflite; nothing is trained.")
+@click.option("--samples", type=_FILE, help="With --model: an .npz of `inputs` and perhaps `labels` to bench with.")
+@click.option("--arch", default="mobilenet_v1", show_default=True, help="The network to train.")
+@click.option("--alpha", default=0.25, show_default=True, help="Width multiplier, above 0 and up to 1.")
+@click.option("--input-size", default=48, show_default=True, help="Height and width of the input in pixels.")
+@click.option("--channels", type=int, help="1 for grey, 3 for RGB; the data's own when left out.")
+@click.option("--dataset", help="digits (the default) or cifar10.")
+@click.option("--data", type=click.Path(path_type=Path), help="A folder or archive of class folders of images.")
+@click.option("--epochs", type=int, help="Passes over the training data; the dataset's own number when left out.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random in training.")
+@click.option("--out", type=_FOLDER, help="Project folder; build/<board>-<model> when left out.")
+@click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True, help="Compiler.")
+@click.option("--json", "json_file", type=_FILE, help="Write the result as JSON too.")
+def build(json_file: Path | None, **options: Any) -> None:
+    """Train or take a model, prove it, compile it, and build firmware for a board."""
+    from tinydeploy.build import Request
+    from tinydeploy.build import build as run
+    from tinydeploy.build_report import build_json, build_report
+    from tinydeploy.report import print_report
+    from tinydeploy.terminal import TrainingBar
+
+    with TrainingBar() as bar:
+        result = run(Request(**options), progress=bar.progress, stage=bar.stage)
+    print_report(build_report(result))
+    _write_json(json_file, build_json(result))
+
+
+_PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this folder or the last build when left out.")
+
+
+@cli.command()
+@click.argument("port", required=False)
+@_PROJECT
+@click.option("--samples", "count", default=10, show_default=True, help="How many test samples to run.")
+@click.option("--json", "json_file", type=_FILE, help="Write the measurement as JSON too.")
+def bench(port: str | None, project: Path | None, count: int, json_file: Path | None) -> None:
+    """Run inference on the device at PORT, or on a virtual board, and measure it."""
+    from tinydeploy.bench import bench as run
+    from tinydeploy.image import read_image
+    from tinydeploy.project import find_project
+    from tinydeploy.report import measurement_json, measurement_report, print_report
+    from tinydeploy.terminal import counter
+
+    found = find_project(project)
+    image = read_image(found.elf)
+    with _session(port, found) as session, counter("samples") as progress:
+        measurement = run(found, session, image, count=count, progress=progress)
+    print_report(measurement_report(measurement))
+    _write_json(json_file, measurement_json(measurement))
+    if measurement.interrupted:
+        sys.exit(130)
+    if not measurement.exact:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("port", required=False)
+@_PROJECT
+@click.option("--model", type=_FILE, help="Build this .tflite first (with --board), then verify it.")
+@click.option("--board", help="The board to build --model for.")
+@click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True)
+@click.option("--inputs", "count", default=2, show_default=True, help="How many test inputs to compare.")
+@click.option("--json", "json_file", type=_FILE, help="Write the result as JSON too.")
+def verify(
+    port: str | None,
+    project: Path | None,
+    model: Path | None,
+    board: str | None,
+    toolchain: Any,
+    count: int,
+    json_file: Path | None,
+) -> None:
+    """Compare every tensor in the device's memory with TFLite Micro's, bit for bit."""
+    from tinydeploy.project import find_project, load_project
+    from tinydeploy.report import print_report, verification_json, verification_report
+    from tinydeploy.terminal import TrainingBar, counter
+    from tinydeploy.verify import verify as run
+
+    if count < 1:
+        raise UsageError(f"--inputs {count} is out of range; compare at least 1")
+    if (model is None) != (board is None):
+        raise UsageError("--model and --board go together: verify builds that model for that board")
+    if model is not None and board is not None:
+        from tinydeploy.build import Request
+        from tinydeploy.build import build as run_build
+
+        with TrainingBar() as bar:
+            built = run_build(Request(board, model=model, toolchain=toolchain), stage=bar.stage)
+        found = load_project(built.folder)
+    else:
+        found = find_project(project)
+    with _session(port, found) as session, counter("inputs") as progress:
+        verification = run(found, session, found.samples().inputs[:count], progress=progress)
+    print_report(verification_report(verification))
+    _write_json(json_file, verification_json(verification))
+    if not verification.passed:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("folder", required=False, type=_FOLDER)
+def emulate(folder: Path | None) -> None:
+    """Boot the firmware of a project on the virtual board, its UART a pseudo-terminal."""
+    from tinydeploy.boards import load_board
+    from tinydeploy.project import find_project
+    from tinydeploy.virtual import VirtualBoard
+    from tinydeploy.virtual.pty import serve
+
+    found = find_project(folder)
+    board = VirtualBoard(load_board(found.board), found.elf)
+
+    def announce(port: str) -> None:
+        click.echo(f"{found.board} runs {found.model_name}; its UART is {port}")
+        click.echo(f"in another terminal: tinydeploy bench {port} --project {found.folder}    (Ctrl-C ends this)")
+
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(board, announce)
+
+
+@cli.command()
+@click.option("--json", "json_file", type=_FILE, help="Write the list as JSON too.")
+def boards(json_file: Path | None) -> None:
+    """List the boards that tinydeploy knows."""
+    from tinydeploy.boards import list_boards
+    from tinydeploy.inspection import boards_json, boards_report
+    from tinydeploy.report import print_report
+
+    known = list_boards()
+    print_report(boards_report(known))
+    _write_json(json_file, boards_json(known))
+
+
+@cli.command()
+@click.argument("model", type=_FILE)
+@click.option("--board", help="Say what fits this board too.")
+@click.option("--json", "json_file", type=_FILE, help="Write the facts as JSON too.")
+def inspect(model: Path, board: str | None, json_file: Path | None) -> None:
+    """Show a .tflite's layers, their shapes, MACs, weights and memory."""
+    from tinydeploy.boards import load_board
+    from tinydeploy.inspection import inspect_model, inspection_json, inspection_report
+    from tinydeploy.report import print_report
+    from tinydeploy.tflite import read_model
+
+    try:
+        data = model.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{model} cannot be read ({error.strerror}); give a .tflite file") from error
+    found = inspect_model(read_model(data, model.stem), load_board(board) if board else None)
+    print_report(inspection_report(found))
+    _write_json(json_file, inspection_json(found))
+
+
+@contextlib.contextmanager
+def _session(port: str | None, project: Project) -> Iterator[Session]:
+    """A session with the device at `port`, or with a virtual board that boots the project's firmware."""
+    from tinydeploy.boards import load_board
+    from tinydeploy.session import Session
+    from tinydeploy.transport import SerialTransport, Transport, VirtualTransport
+
+    board = load_board(project.board)
+    transport: Transport
+    if port is None:
+        from tinydeploy.virtual import VirtualBoard
+
+        transport = VirtualTransport(VirtualBoard(board, project.elf), board.uart.baud)
+    else:
+        transport = SerialTransport(port, board.uart.baud)
+    session = Session(transport, on_text=lambda line: click.echo(f"device: {line}", err=True))
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _write_json(path: Path | None, text: str) -> None:
+    if path is not None:
+        from tinydeploy.firmware import write_if_changed
+
+        write_if_changed(path, text.encode())

@@ -1,0 +1,177 @@
+"""What a .tflite holds and needs, and the list of boards, without building anything."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tinydeploy.boards import Board, list_boards
+from tinydeploy.compiler import compile_graph
+from tinydeploy.graph import Graph
+from tinydeploy.lint import lint
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """One operator; bytes are of weights as the file stores them, and of the output activation."""
+
+    index: int
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    macs: int
+    parameters: int
+    weights_bytes: int
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFit:
+    """Whether the constants fit a board's flash and the arena its RAM; code and link come on top."""
+
+    board: str
+    flash_bytes: int
+    ram_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A model: its layers, sums, the arena as it would be planned, the boards it fits, and lint's warnings."""
+
+    model: str
+    sha256: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    layers: tuple[LayerFacts, ...]
+    macs: int
+    parameters: int
+    weights_bytes: int
+    constants_bytes: int
+    arena_bytes: int
+    fits: tuple[BoardFit, ...]
+    warnings: tuple[str, ...]
+
+
+def inspect_model(graph: Graph, board: Board | None) -> Inspection:
+    """The facts of `graph`, compiled for `board`'s core, or portably and held against every board."""
+    program = compile_graph(graph, board.core if board else None)
+    layers = tuple(
+        LayerFacts(
+            op.index,
+            op.name,
+            op.kind,
+            graph.tensors[op.output].shape,
+            op.macs(graph),
+            op.parameters,
+            op.weights_bytes,
+            graph.tensors[op.output].size_bytes,
+        )
+        for op in graph.ops
+    )
+    arena, constants = program.plan.arena_bytes, program.constants_bytes
+    return Inspection(
+        model=graph.name,
+        sha256=graph.sha256,
+        input_shape=graph.tensors[graph.input].shape,
+        output_shape=graph.tensors[graph.output].shape,
+        layers=layers,
+        macs=graph.macs,
+        parameters=sum(layer.parameters for layer in layers),
+        weights_bytes=sum(layer.weights_bytes for layer in layers),
+        constants_bytes=constants,
+        arena_bytes=arena,
+        fits=tuple(
+            BoardFit(
+                one.name,
+                one.flash.size_bytes,
+                one.ram.size_bytes,
+                constants <= one.flash.size_bytes and arena <= one.ram.size_bytes,
+            )
+            for one in ([board] if board else list_boards())
+        ),
+        warnings=lint(graph),
+    )
+
+
+def inspection_json(inspection: Inspection) -> str:
+    """All facts under their own names."""
+    return json.dumps(asdict(inspection), indent=2) + "\n"
+
+
+def inspection_report(inspection: Inspection) -> RenderableType:
+    """The table of layers, the sums, and what fits."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=36)
+    table.add_column("op", no_wrap=True)
+    table.add_column("output", no_wrap=True)
+    for column in ("MACs", "parameters", "weights B", "output B"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for layer in inspection.layers:
+        table.add_row(
+            str(layer.index),
+            layer.name,
+            layer.op,
+            "x".join(str(size) for size in layer.shape),
+            *(f"{n:,}" for n in (layer.macs, layer.parameters, layer.weights_bytes, layer.output_bytes)),
+        )
+    table.add_section()
+    table.add_row(
+        "", "in all", "", "", f"{inspection.macs:,}", f"{inspection.parameters:,}", f"{inspection.weights_bytes:,}", ""
+    )
+    lines = [
+        f"{inspection.model}: arena {inspection.arena_bytes:,} B, constants {inspection.constants_bytes:,} B as packed; "
+        "code and firmware come on top",
+        *(
+            f"{fit.board}: {'fits' if fit.fits else 'DOES NOT FIT'} (flash {fit.flash_bytes:,} B, RAM {fit.ram_bytes:,} B)"
+            for fit in inspection.fits
+        ),
+        *(f"warning: {warning}" for warning in inspection.warnings),
+    ]
+    return Group(table, Text("\n".join(lines)))
+
+
+def boards_json(boards: tuple[Board, ...]) -> str:
+    """The list for programs."""
+    return json.dumps([_board_facts(board) for board in boards], indent=2) + "\n"
+
+
+def boards_report(boards: tuple[Board, ...]) -> RenderableType:
+    """A row per board."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("board", "title", "part", "core"):
+        table.add_column(column)
+    for column in ("MHz", "flash KiB", "RAM KiB"):
+        table.add_column(column, justify="right")
+    for board in boards:
+        facts = _board_facts(board)
+        table.add_row(
+            board.name,
+            board.title,
+            board.part,
+            board.core.title,
+            f"{board.clock.sysclk_hz / 1e6:g}",
+            f"{int(str(facts['flash_bytes'])) // 1024:,}",
+            f"{int(str(facts['ram_bytes'])) // 1024:,}",
+        )
+    return table
+
+
+def _board_facts(board: Board) -> dict[str, object]:
+    return {
+        "name": board.name,
+        "title": board.title,
+        "part": board.part,
+        "core": board.core.name,
+        "core_hz": board.clock.sysclk_hz,
+        "flash_bytes": board.flash.size_bytes,
+        "ram_bytes": board.ram.size_bytes,
+        "uart": board.uart.instance,
+        "baud": board.uart.baud,
+    }

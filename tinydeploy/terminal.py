@@ -1,0 +1,96 @@
+"""Progress on the terminal's standard error: bars where it is a terminal, a line per stage where it is a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from tinydeploy.progress import Progress
+
+_QUIET_EPOCHS_S = 10.0  # how often a pipe hears of training
+
+
+class TrainingBar:
+    """The stages of a build, and a bar while a network trains; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._bar: Bar | None = None
+        self._task: int = 0
+        self._said = 0.0
+
+    def __enter__(self) -> TrainingBar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def stage(self, text: str) -> None:
+        """A new part of the work begins."""
+        self._end()
+        self._console.print(text, markup=False)
+
+    def progress(self, progress: Progress) -> None:
+        """A step of training, or what follows it."""
+        if progress.stage != "train":
+            self.stage({"quantize": "quantize full int8, calibrated on training images", "evaluate": "evaluate float and int8 on the test images"}[progress.stage])
+            return
+        if self._console.is_terminal:
+            self._draw(progress)
+        elif progress.validation_accuracy is not None:
+            self._say(progress)
+
+    def _draw(self, progress: Progress) -> None:
+        if self._bar is None:
+            self._bar = Bar(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(),
+                TextColumn("loss {task.fields[loss]} {task.fields[accuracy]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=None, epoch="", loss="", accuracy="")
+        fields = {
+            "epoch": f"{progress.epoch}/{progress.epochs}",
+            "loss": f"{progress.loss:.3f}" if progress.loss is not None else "",
+        }
+        if progress.validation_accuracy is not None:
+            fields["accuracy"] = f"validation {100 * progress.validation_accuracy:.1f} %"
+        done = (progress.epoch - 1) * progress.steps + progress.step
+        self._bar.update(self._task, total=progress.epochs * progress.steps, completed=done, **fields)  # type: ignore[arg-type]
+
+    def _say(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._said < _QUIET_EPOCHS_S and progress.epoch < progress.epochs:
+            return
+        self._said = now
+        self._console.print(
+            f"  epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.3f}, "
+            f"validation {100 * (progress.validation_accuracy or 0):.1f} %"
+        )
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@contextlib.contextmanager
+def counter(noun: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that counts `noun` with the time left; nothing in a pipe. Yields the callback (done, total)."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn(noun), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -19,6 +19,10 @@ Toolchain = Literal["zig", "gcc"]
 # "model/model.c:8:9: error: ..." of both compilers.
 _DIAGNOSTIC = re.compile(r"^\S+:\d+:(?:\d+:)? (?:fatal )?error: .*|^\S+:\d+: undefined reference to .*", re.MULTILINE)
 _ANY_ERROR = re.compile(r"^.*\berror: .*", re.MULTILINE)
+_UNWRITABLE = re.compile(
+    r"^.*(?:No space left on device|Permission denied|Read-only file system|Not a directory|File exists).*",
+    re.MULTILINE,
+)
 _OVERFLOW = re.compile(r"region [`'](\w+)'(?::)? overflowed by (\d+) bytes")
 _REGION = re.compile(r"^ *(\w+) \(\w+\) : ORIGIN = 0x[0-9A-F]+, LENGTH = (\d+)$", re.MULTILINE)
 _BOARD_NAME = re.compile(r'^#define BOARD_NAME "(.*)"$', re.MULTILINE)
@@ -70,9 +74,10 @@ def _overflow_error(project: Path, output: str) -> FitError | None:
 
 def _build_error(project: Path, toolchain: Toolchain, output: str) -> Exception:
     """What `output` of a failed make says, as one error with the first diagnostic."""
-    if "No space left on device" in output or "Permission denied" in output or "Read-only file system" in output:
-        line = next(line for line in output.splitlines() if re.search("No space|Permission|Read-only", line))
-        return OutputError(f"cannot write {project / 'build'}: {line.strip()}; free space or choose another folder")
+    unwritable = _UNWRITABLE.search(output)
+    if unwritable is not None:
+        place, what = project / "build", unwritable[0].strip()
+        return OutputError(f"cannot write {place}: {what}; free space or choose another folder")
     overflow = _overflow_error(project, output)
     if overflow is not None:
         return overflow

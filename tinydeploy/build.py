@@ -257,7 +257,7 @@ def _samples(request: Request, program: Program, trained: Trained | None) -> dic
         generator = np.random.default_rng(0)
         if dtype.kind == "f":
             return {"inputs": generator.uniform(-1, 1, (RANDOM_SAMPLES, *shape)).astype(dtype)}
-        limits = np.iinfo(dtype)
+        limits = np.iinfo(str(dtype))
         return {"inputs": generator.integers(limits.min, limits.max + 1, (RANDOM_SAMPLES, *shape), dtype)}
     try:
         with np.load(request.samples, allow_pickle=False) as stored:
@@ -266,14 +266,18 @@ def _samples(request: Request, program: Program, trained: Trained | None) -> dic
         raise UsageError(f"{request.samples} cannot be read as .npz ({error}); save it with numpy.savez") from error
     inputs = found.get("inputs")
     if inputs is None or inputs.ndim < 1 or len(inputs) == 0:
-        raise UsageError(f"{request.samples} has no array 'inputs'; save it with numpy.savez(file, inputs=..., labels=...)")
+        raise UsageError(
+            f"{request.samples} has no array 'inputs'; save it with numpy.savez(file, inputs=..., labels=...)"
+        )
     if inputs.dtype != dtype or int(np.prod(inputs.shape[1:])) != source.elements:
         raise UsageError(
             f"{request.samples} holds inputs of {inputs.dtype} {inputs.shape[1:]}, the model takes {dtype} {shape}; "
             "quantize and reshape them as the model's input asks"
         )
     if "labels" in found and len(found["labels"]) != len(inputs):
-        raise UsageError(f"{request.samples} has {len(inputs)} inputs and {len(found['labels'])} labels; they must match")
+        raise UsageError(
+            f"{request.samples} has {len(inputs)} inputs and {len(found['labels'])} labels; they must match"
+        )
     found["inputs"] = inputs.reshape(len(inputs), *shape)[:STORED_SAMPLES]
     return {name: array[:STORED_SAMPLES] for name, array in found.items()}
 

@@ -51,7 +51,7 @@ def build_report(build: Build) -> RenderableType:
 
 
 def _accuracy(training: Mapping[str, Any]) -> RenderableType:
-    train, validation, test = training["split_sizes"]
+    train, validation, _ = training["split_sizes"]
     lines = [
         f"accuracy  float {100 * training['float_accuracy']:.2f} %, int8 {100 * training['int8_accuracy']:.2f} % on "
         f"{training['evaluated']:,} test images never seen in training ({train:,} trained on, {validation:,} watched)"
@@ -127,7 +127,11 @@ def _layers(build: Build) -> Table:
         )
     table.add_section()
     table.add_row(
-        "model in all", "", "", f"{build.manifest['macs']:,}", f"{build.image.model_flash_bytes:,}",
+        "model in all",
+        "",
+        "",
+        f"{build.manifest['macs']:,}",
+        f"{build.image.model_flash_bytes:,}",
         f"{build.manifest['arena_bytes']:,} arena",
     )
     return table

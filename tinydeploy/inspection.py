@@ -126,10 +126,11 @@ def inspection_report(inspection: Inspection) -> RenderableType:
         "", "in all", "", "", f"{inspection.macs:,}", f"{inspection.parameters:,}", f"{inspection.weights_bytes:,}", ""
     )
     lines = [
-        f"{inspection.model}: arena {inspection.arena_bytes:,} B, constants {inspection.constants_bytes:,} B as packed; "
-        "code and firmware come on top",
+        f"{inspection.model}: arena {inspection.arena_bytes:,} B, constants {inspection.constants_bytes:,} B packed, "
+        "code and firmware on top",
         *(
-            f"{fit.board}: {'fits' if fit.fits else 'DOES NOT FIT'} (flash {fit.flash_bytes:,} B, RAM {fit.ram_bytes:,} B)"
+            f"{fit.board}: {'fits' if fit.fits else 'DOES NOT FIT'} "
+            f"(flash {fit.flash_bytes:,} B, RAM {fit.ram_bytes:,} B)"
             for fit in inspection.fits
         ),
         *(f"warning: {warning}" for warning in inspection.warnings),

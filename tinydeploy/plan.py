@@ -16,7 +16,7 @@ ALIGNMENT = 8
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """Bytes that must stand from step `first` to step `last`, both included; `tensors` are the values that live there."""
+    """Bytes that stand from step `first` to step `last`, both included; `tensors` are the values that live there."""
 
     name: str
     size_bytes: int
@@ -58,7 +58,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
 
 
 def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
-    """The buffers of a model. A RESHAPE's output is its input's buffer; so is that of an in-place step whose input dies.
+    """The buffers of a model. A RESHAPE's output is its input's buffer; so is an in-place step's whose input dies.
 
     The model's input is written before step 0 and its output is read after the last step.
     """

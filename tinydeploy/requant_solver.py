@@ -1,14 +1,14 @@
 """Requantization in two instructions, solved and proved per channel at compile time.
 
-TFLM's requantization of an accumulator is a chain of two roundings and a clamp; over the accumulators that a channel can
-reach it is a monotone staircase with at most 255 steps. A kernel wants instead (SMMLA, then SSAT with a shift)::
+TFLM's requantization of an accumulator is a chain of two roundings and a clamp; over the accumulators that a channel
+can reach it is a monotone staircase with at most 255 steps. A kernel wants instead (SMMLA, then SSAT with a shift)::
 
     saturate8((offset + high32((x << scale) * factor)) >> shift)
 
-with one `scale` and `shift` per layer and `factor`, `offset` per channel. Both are staircases, so they are equal exactly if every
-step lies at the same accumulator. This module finds the steps of the first on TFLM's own arithmetic, and then `factor`
-and `offset` that put the second's steps there, or reports that there are none; nothing is assumed, so a solution is a
-proof. Callers fall back to the exact general form where there is none.
+with one `scale` and `shift` per layer and `factor`, `offset` per channel. Both are staircases, so they are equal
+exactly if every step lies at the same accumulator. This module finds the steps of the first on TFLM's own arithmetic,
+and then `factor` and `offset` that put the second's steps there, or reports that there are none; nothing is assumed, so
+a solution is a proof. Callers fall back to the exact general form where there is none.
 """
 
 from __future__ import annotations

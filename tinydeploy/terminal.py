@@ -13,6 +13,10 @@ from rich.progress import Progress as Bar
 
 from tinydeploy.progress import Progress
 
+_STAGES = {
+    "quantize": "quantize full int8, calibrated on training images",
+    "evaluate": "evaluate float and int8 on the test images",
+}
 _QUIET_EPOCHS_S = 10.0  # how often a pipe hears of training
 
 
@@ -39,7 +43,7 @@ class TrainingBar:
     def progress(self, progress: Progress) -> None:
         """A step of training, or what follows it."""
         if progress.stage != "train":
-            self.stage({"quantize": "quantize full int8, calibrated on training images", "evaluate": "evaluate float and int8 on the test images"}[progress.stage])
+            self.stage(_STAGES[progress.stage])
             return
         if self._console.is_terminal:
             self._draw(progress)

@@ -131,8 +131,8 @@ def _op(node: Node) -> Op:
     for tensor in (*node.inputs, *node.outputs):
         if tensor is not None and tensor.dtype == "float32" and node.kind not in ("QUANTIZE", "DEQUANTIZE"):
             raise ModelError(
-                f"operator {node.index} ({node.kind}) computes in float32, tinydeploy compiles int8; quantize the model "
-                "to full int8."
+                f"operator {node.index} ({node.kind}) computes in float32, tinydeploy compiles int8; quantize the "
+                "model to full int8."
             )
     return reader(node)
 

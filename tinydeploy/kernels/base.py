@@ -18,7 +18,7 @@ Shape = Mapping[str, int | str | bool | tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """An array that a kernel reads, in the order the kernel reads it. A 2-D array of a struct type has a row per item."""
+    """An array in the order in which a kernel reads it; a 2-D array of a struct type has a row per item."""
 
     suffix: str
     ctype: str

@@ -130,8 +130,8 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
 
 
 def pack_columns(weights: IntArray) -> NDArray[np.uint32]:
-    """(kernel h, kernel w, channels) to words per channel: for each kernel column its rows two by two, then the odd last
-    row's weights two columns to a word."""
+    """(kernel h, kernel w, channels) to words per channel: for each kernel column its rows two by two, then the odd
+    last row's weights two columns to a word."""
     kernel_h, kernel_w, _ = weights.shape
     words = []
     for column in range(kernel_w):

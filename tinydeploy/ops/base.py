@@ -102,7 +102,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """A short name for people: the layer's part of the output tensor's path, without the training graph's wrapping."""
+        """A short name for people: the layer's part of the output tensor's path, without its wrapping."""
         path = [part for part in self.output.name.split(";")[0].split("/") if part]
         if len(path) >= 2:
             return path[-2]

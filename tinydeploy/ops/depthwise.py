@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DepthwiseConv2D(Op):
-    """A depthwise convolution; `weights` is (kernel h, kernel w, out), output channel ``o`` reads ``o // multiplier``."""
+    """`weights` is (kernel h, kernel w, out); output channel ``o`` reads input channel ``o // multiplier``."""
 
     kind: ClassVar[str] = "DEPTHWISE_CONV_2D"
 

@@ -82,7 +82,7 @@ def reciprocal(x: int) -> tuple[int, int]:
     half_denominator = (a + INT32_MAX + 1) // 2
 
     def mul(p: int, q: int) -> int:
-        return int(high_mul(np.int64(p), q))
+        return int(high_mul(np.asarray(p, np.int64), q))
 
     def saturating_shift(value: int, bits: int) -> int:
         return min(max(value << bits, INT32_MIN), INT32_MAX)

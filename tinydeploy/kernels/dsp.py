@@ -113,7 +113,8 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
     if np.abs(scaled).max(initial=0) > 1 << 15 or scaled.max(initial=0) == 1 << 15:
         return None
     # The line of zero points stands in for rows outside the input, read one channel at a time.
-    line_bytes = int(sizes["in_w"]) * channels_count if sizes["padded"] else 0
+    pad_h, lowest = op.window.pad[0], (int(sizes["out_h"]) - 1) * op.window.stride[0] - op.window.pad[0] + kernel_h - 1
+    line_bytes = int(sizes["in_w"]) * channels_count if pad_h > 0 or lowest >= int(sizes["in_h"]) else 0
     return Implementation(
         "td_depthwise_s8_dsp",
         f"{sizes['in_h']}x{sizes['in_w']}x{channels_count}_{kernel_h}x{kernel_w}",

@@ -37,7 +37,7 @@ class RowSchedule:
 
 def row_schedule(in_w: int, out_w: int, kernel_w: int, stride_w: int, pad_w: int) -> RowSchedule:
     """Sliding columns over a row with `pad_w` columns of padding at the left. Needs stride_w <= kernel_w."""
-    accumulators = -(-kernel_w // stride_w)
+    accumulators = min(-(-kernel_w // stride_w), out_w)  # no more are declared than a narrow output uses
     columns = []
     for at in range((out_w - 1) * stride_w + kernel_w):
         uses = []

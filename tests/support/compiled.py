@@ -169,7 +169,7 @@ class HostBuild:
 def build_host(units: Sequence[Unit], folder: Path) -> HostBuild:
     """Compile for this machine with -Werror and sanitizers."""
     compiler = host_compiler()
-    objects = _compile((*compiler, "-O1", "-g1"), units, [NATIVE / "host_main.c"], folder)
+    objects = _compile((*compiler, "-O0", "-g1"), units, [NATIVE / "host_main.c"], folder)
     executable = folder / "units"
     _run([*compiler, *map(str, objects), "-o", str(executable)])
     return HostBuild(units, executable)

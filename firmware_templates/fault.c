@@ -49,14 +49,13 @@ void fault_init(void) {
 }
 
 __attribute__((naked)) void fault_handler(void) {
-    __asm volatile(
-        "cpsid i\n"
-        "mov r0, lr\n"
-        "mrs r1, msp\n"
-        "mrs r2, psp\n"
-        "ldr r3, =fault_stack + %c0\n"
-        "mov sp, r3\n"
-        "b fault_report\n" ::"i"(FAULT_STACK_WORDS * 4u));
+    __asm volatile("cpsid i\n"
+                   "mov r0, lr\n"
+                   "mrs r1, msp\n"
+                   "mrs r2, psp\n"
+                   "ldr r3, =fault_stack + %c0\n"
+                   "mov sp, r3\n"
+                   "b fault_report\n" ::"i"(FAULT_STACK_WORDS * 4u));
 }
 
 static void put(const char *text) {
@@ -153,7 +152,7 @@ __attribute__((noreturn)) static void stop(void) {
 }
 
 static void put_registers(const uint32_t *frame) {
-    static const char *const names[8] = {"\r\n  r0 ", "  r1 ", "  r2 ", "  r3 ",
+    static const char *const names[8] = {"\r\n  r0 ",  "  r1 ", "  r2 ", "  r3 ",
                                          "\r\n  r12 ", "  lr ", "  pc ", "  xpsr "};
     for (size_t i = 0; i < 8; i++) {
         put_hex(names[i], frame[i]);

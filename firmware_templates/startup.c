@@ -46,19 +46,18 @@ __attribute__((section(".vectors"), used)) const vector_t vectors[16 + BOARD_IRQ
 
 /* Also works when a debugger or a boot loader jumps here: it takes nothing from before. */
 __attribute__((naked, noreturn)) void Reset_Handler(void) {
-    __asm volatile(
-        "cpsid i\n"
-        "ldr r0, =__stack_top\n"
-        "mov sp, r0\n"
+    __asm volatile("cpsid i\n"
+                   "ldr r0, =__stack_top\n"
+                   "mov sp, r0\n"
 #if BOARD_HAS_FPU
-        "ldr r0, =0xE000ED88\n" /* CPACR: full access to CP10 and CP11 */
-        "ldr r1, [r0]\n"
-        "orr r1, r1, #0x00F00000\n"
-        "str r1, [r0]\n"
-        "dsb\n"
-        "isb\n"
+                   "ldr r0, =0xE000ED88\n" /* CPACR: full access to CP10 and CP11 */
+                   "ldr r1, [r0]\n"
+                   "orr r1, r1, #0x00F00000\n"
+                   "str r1, [r0]\n"
+                   "dsb\n"
+                   "isb\n"
 #endif
-        "b start\n");
+                   "b start\n");
 }
 
 void start(void) {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,7 @@ _COMMON = (
 _UART_FILES = {"stm32_usart_v2": "uart_stm32_usart_v2.c", "stm32_lpuart": "uart_stm32_usart_v2.c"}
 _AHB_CODE = {1: 0, 2: 8, 4: 9, 8: 10, 16: 11, 64: 12, 128: 13, 256: 14, 512: 15}
 _APB_CODE = {1: 0, 2: 4, 4: 5, 8: 6, 16: 7}
+_GENERATED = re.compile(r"^GENERATED :=((?:.*\\\n)*.*)$", re.MULTILINE)
 _FLASH_MISSING = (
     "found none of openocd, st-flash, pyocd; install one: "
     "apt install openocd, or apt install stlink-tools, or pip install pyocd"
@@ -81,8 +83,11 @@ def _flash_commands(board: Board) -> dict[str, str]:
     return commands
 
 
-def firmware_files(board: Board) -> dict[str, str]:
-    """The files of ``firmware/`` and the ``Makefile`` for `board`: relative path -> text."""
+def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str, str | bytes]:
+    """Every file of the project: `sources`, ``firmware/`` and the ``Makefile``; relative path -> content.
+
+    A source takes the place of a firmware file of the same path.
+    """
     # Imported here: building needs Jinja, the many commands that do not build should start fast.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -120,11 +125,7 @@ def firmware_files(board: Board) -> dict[str, str]:
     def render(name: str) -> str:
         return environment.get_template(f"{name}.j2").render(context)
 
-    files = {
-        "Makefile": render("Makefile"),
-        "firmware/board.h": render("board.h"),
-        "firmware/link.ld": render("link.ld"),
-    }
+    files: dict[str, str | bytes] = {"firmware/board.h": render("board.h"), "firmware/link.ld": render("link.ld")}
     for name in _COMMON:
         files[f"firmware/{name}"] = (templates / name).read_text(encoding="utf-8")
     for name, driver in drivers.items():
@@ -132,7 +133,9 @@ def firmware_files(board: Board) -> dict[str, str]:
         if not path.is_file():
             raise BoardError(f"{board.name}: no driver firmware_templates/drivers/{driver}; write it or choose another")
         files[f"firmware/{name}"] = path.read_text(encoding="utf-8")
-    return files
+    files |= sources
+    context["generated"] = sorted(files)
+    return {"Makefile": render("Makefile"), **files}
 
 
 @contextlib.contextmanager
@@ -165,29 +168,38 @@ def write_if_changed(path: Path, content: bytes) -> bool:
     return True
 
 
+def _generated_before(out: Path) -> list[str]:
+    """The files that a former run wrote to `out`, as its Makefile lists them; empty where none has."""
+    try:
+        makefile = (out / "Makefile").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = _GENERATED.search(makefile)
+    return found[1].replace("\\\n", " ").split() if found else []
+
+
 def write_project(sources: Mapping[str, str | bytes], board: Board, out: Path) -> tuple[str, ...]:
     """Write the project folder `out`: `sources` (relative path -> content) and the firmware for `board`.
 
     A source takes the place of a firmware file of the same path. Only files whose content changes are written, so that
-    make has nothing to do after a second run; C files of a former build that are no longer part of it are removed
-    from ``model/`` and ``firmware/``, since the Makefile compiles all that it finds there. Returns the changed paths,
+    make has nothing to do after a second run. What a former run wrote and this one does not is removed, since the
+    Makefile compiles every C file that it finds; files that the user has put there stay. Returns the changed paths,
     sorted. Raises OutputError when `out` cannot be written.
     """
-    files: dict[str, str | bytes] = {**firmware_files(board), **sources}
+    files = project_files(sources, board)
     for name in files:
         relative = PurePosixPath(name)
         assert not relative.is_absolute(), name
         assert ".." not in relative.parts, name
     changed = []
+    for name in _generated_before(out):
+        path = out / name
+        if name not in files and ".." not in path.parts and path.is_file():
+            with _output_errors(path):
+                path.unlink()
+            changed.append(name)
     for name, content in sorted(files.items()):
         data = content.encode() if isinstance(content, str) else content
         if write_if_changed(out / name, data):
             changed.append(name)
-    for folder in ("model", "firmware"):
-        for path in sorted((out / folder).rglob("*.[ch]")):
-            name = path.relative_to(out).as_posix()
-            if name not in files:
-                with _output_errors(path):
-                    path.unlink()
-                changed.append(name)
     return tuple(sorted(changed))

@@ -132,8 +132,8 @@ void clock_init(void) {
     mmio_wait(PWR_SR2, PWR_SR2_VOSF, 0);
     run_on_hsi16();
 
-    MMIO32(RCC_PLLCFGR) = choose_source() | (BOARD_CLOCK_PLL_N << 8) |
-                          ((BOARD_CLOCK_PLL_R / 2u - 1u) << 25);
+    MMIO32(RCC_PLLCFGR) =
+        choose_source() | (BOARD_CLOCK_PLL_N << 8) | ((BOARD_CLOCK_PLL_R / 2u - 1u) << 25);
     mmio_set(RCC_CR, RCC_CR_PLLON);
     mmio_set(RCC_PLLCFGR, RCC_PLLCFGR_REN);
     mmio_wait(RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY);

@@ -16,7 +16,7 @@ from support.firmware_project import SOURCES
 
 from tinydeploy.boards import board_names, load_board
 from tinydeploy.errors import OutputError
-from tinydeploy.firmware import firmware_files, write_project
+from tinydeploy.firmware import project_files, write_project
 from tinydeploy.resources import resource_dir
 from tinydeploy.toolchain import find_zig
 
@@ -24,14 +24,15 @@ F746 = load_board("stm32f746")
 
 
 def defines(board_name: str) -> dict[str, str]:
-    lines = firmware_files(load_board(board_name))["firmware/board.h"].splitlines()
+    lines = str(project_files({}, load_board(board_name))["firmware/board.h"]).splitlines()
     pairs = [line.split(None, 2)[1:] for line in lines if line.startswith("#define ")]
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
 @pytest.mark.parametrize("name", board_names())
 def test_no_generated_file_has_a_path_or_a_leftover_of_the_template(name: str) -> None:
-    for path, text in firmware_files(load_board(name)).items():
+    for path, text in project_files({}, load_board(name)).items():
+        assert isinstance(text, str)
         assert str(Path.cwd()) not in text, path
         assert "{{" not in text, path
         assert "{%" not in text, path
@@ -66,7 +67,7 @@ def test_a_second_write_changes_nothing(tmp_path: Path) -> None:
 def test_only_what_differs_is_written(tmp_path: Path) -> None:
     write_project(SOURCES, F746, tmp_path)
     sources = {**SOURCES, "model/model.h": f"{SOURCES['model/model.h']!s}\n/* more */\n", "model.tflite": b"\0\1"}
-    assert write_project(sources, F746, tmp_path) == ("model.tflite", "model/model.h")
+    assert write_project(sources, F746, tmp_path) == ("Makefile", "model.tflite", "model/model.h")
     assert (tmp_path / "model.tflite").read_bytes() == b"\0\1"
 
 
@@ -75,12 +76,21 @@ def test_a_source_takes_the_place_of_a_firmware_file(tmp_path: Path) -> None:
     assert (tmp_path / "firmware/fault.c").read_text() == "/* mine */\n"
 
 
-def test_c_files_of_a_former_build_go_but_other_files_stay(tmp_path: Path) -> None:
+def test_files_of_a_former_run_go_but_the_users_own_stay(tmp_path: Path) -> None:
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware/mine.c").write_text("int mine;\n")
     write_project({**SOURCES, "model/kernels/old.c": "int old;\n"}, F746, tmp_path)
-    (tmp_path / "model/notes.txt").write_text("keep")
-    assert write_project(SOURCES, F746, tmp_path) == ("model/kernels/old.c",)
+    assert write_project(SOURCES, F746, tmp_path) == ("Makefile", "model/kernels/old.c")
     assert not (tmp_path / "model/kernels/old.c").exists()
-    assert (tmp_path / "model/notes.txt").exists()
+    assert (tmp_path / "firmware/mine.c").exists()
+
+
+def test_a_makefile_of_somebody_else_removes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "precious.txt").write_text("keep")
+    (tmp_path / "project/Makefile").write_text("GENERATED := ../precious.txt\n")
+    write_project(SOURCES, F746, tmp_path / "project")
+    assert (tmp_path / "precious.txt").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tinydeploy.errors import FitError, OutputError, ToolchainError
 from tinydeploy.firmware import write_project
 from tinydeploy.fit import require_fit
 from tinydeploy.image import Image, read_image
+from tinydeploy.resources import resource_dir
 from tinydeploy.toolchain import Toolchain, build_project, find_zig
 
 needs_gcc = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed")
@@ -354,6 +355,29 @@ def test_a_file_that_is_no_elf_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "firmware.elf")
     with pytest.raises(ToolchainError, match=r"none\.elf cannot be read: No such file"):
         read_image(tmp_path / "none.elf")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("stm32f746", {"source": '"hsi"', "hse_hz": None, "hse_bypass": None, "pll_m": "16"}),
+        ("stm32f746", {"hse_hz": "8_000_000", "hse_bypass": "true", "pll_m": "8"}),
+        ("stm32f746", {"over_drive": "false", "sysclk_hz": "180_000_000", "pll_n": "360", "flash_wait_states": "5"}),
+        ("nucleo_l4r5zi", {"source": '"msi"', "pll_m": "1"}),
+        ("nucleo_l4r5zi", {"source": '"hse"\nhse_hz = 8_000_000\nhse_bypass = true', "pll_m": "2"}),
+        ("nucleo_l4r5zi", {"boost": "false", "sysclk_hz": "80_000_000", "pll_n": "40", "flash_wait_states": "3"}),
+    ],
+)
+def test_every_clock_source_and_mode_of_the_drivers_compiles(
+    name: str, changes: dict[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARNINGS", "-Wall -Wextra -Werror")
+    text = (resource_dir("boards") / f"{name}.toml").read_text(encoding="utf-8")
+    for key, value in changes.items():
+        text = re.sub(rf"^{key} =.*$", f"{key} = {value}" if value else "", text, flags=re.MULTILINE)
+    path = tmp_path / "variant.toml"
+    path.write_text(text, encoding="utf-8")
+    assert build(tmp_path / "project", "zig", load_board(str(path))).size_of("clock_init") > 0
 
 
 def test_zig_builds_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ class BareCore:
         self.cpu.map(_RETURN, PAGE_BYTES, PROT_READ | PROT_EXEC)
         self.cpu.on_invalid(self._invalid)
         self.cpu.on_interrupt(self._interrupt)
-        self._checks = StrictChecks(self.cpu, self.counter, lambda: True, self._report)
+        self._checks = StrictChecks(self.cpu, self.counter, self._report)
         self._stack = StackWatch(self.cpu)
         self.counter.visit = self._visit
 
@@ -123,7 +123,7 @@ class BareCore:
         moves = self._stack.visit(previous, block)
         return self._checks.visit(previous, block) or moves
 
-    def _report(self, instruction: Instruction, _cause: Cause) -> None:
+    def _report(self, instruction: Instruction, _cause: Cause, _steps: int) -> None:
         self._fail(
             f"{self.image.describe(instruction.address)}: '{instruction.text}' at an address that is not a multiple of "
             "4 faults on silicon"

@@ -1,6 +1,7 @@
-"""What the emulator lets pass and silicon does not: FP with the FPU off, unaligned LDRD and LDM.
+"""What the emulator lets pass and silicon does not: FP with the FPU off, unaligned LDRD and LDM, division by zero.
 
-Both are decided when a block begins; `report` is told the instruction that will fault.
+Most is decided when a block begins. `report(instruction, cause, steps)` is told the instruction that will fault, and how
+many instructions before it the core stands.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from tinydeploy.virtual.counter import BlockCounter
 from tinydeploy.virtual.cpu import Cpu
 from tinydeploy.virtual.decode import Block, Instruction
 
-Cause = Literal["unaligned", "no_fpu"]
-Report = Callable[[Instruction, Cause], None]
+Cause = Literal["unaligned", "no_fpu", "division"]
+Report = Callable[[Instruction, Cause, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,18 @@ class _Facts:
 class StrictChecks:
     """Checks of one `Cpu`, asked through ``visit`` as `BlockCounter` asks."""
 
-    def __init__(self, cpu: Cpu, counter: BlockCounter, fpu_enabled: Callable[[], bool], report: Report) -> None:
+    def __init__(
+        self,
+        cpu: Cpu,
+        counter: BlockCounter,
+        report: Report,
+        fpu_enabled: Callable[[], bool] = lambda: True,
+        divides_by_zero: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._cpu = cpu
         self._counter = counter
         self._fpu_enabled = fpu_enabled
+        self._divides_by_zero = divides_by_zero
         self._report = report
         self._facts: dict[Block, _Facts] = {}
         self._hooked: set[int] = set()
@@ -44,19 +53,19 @@ class StrictChecks:
         if facts is None:
             facts = self._facts[block] = self._examine(block)
         if facts.floats and not self._fpu_enabled() and not facts.floats[0].in_it_block:
-            self._report(facts.floats[0], "no_fpu")
+            self._report(facts.floats[0], "no_fpu", block.instructions.index(facts.floats[0]))
             return True
         alignment = facts.alignment
         if alignment is None or not alignment.at_entry:
             return False
         bad = alignment.unaligned(self._cpu.__getitem__)
         if bad is not None:
-            self._report(bad, "unaligned")
+            self._report(bad, "unaligned", block.instructions.index(bad))
             return True
         return not (previous is block and alignment.holds_in_loop)
 
     def forget(self) -> None:
-        """Memory was loaded anew."""
+        """Memory was loaded anew, or CCR changed."""
         self._facts.clear()
 
     def _examine(self, block: Block) -> _Facts:
@@ -65,6 +74,8 @@ class StrictChecks:
         to_hook = [instruction for instruction in floats if instruction.in_it_block]
         if alignment is not None:
             to_hook += alignment.hooked
+        if not self._divides_by_zero():
+            to_hook += [instruction for instruction in block.instructions if instruction.kind == "divide"]
         for instruction in to_hook:
             if instruction.address not in self._hooked:
                 self._hooked.add(instruction.address)
@@ -76,7 +87,10 @@ class StrictChecks:
 
     def _look(self, instruction: Instruction) -> None:
         """Right before `instruction` acts; it is not called where an IT block skips it."""
-        if instruction.is_float and not self._fpu_enabled():
-            self._report(instruction, "no_fpu")
+        if instruction.kind == "divide":
+            if not self._divides_by_zero() and self._cpu[str(instruction.operands[-1])] == 0:
+                self._report(instruction, "division", 0)
+        elif instruction.is_float and not self._fpu_enabled():
+            self._report(instruction, "no_fpu", 0)
         elif instruction.base is not None and self._cpu[instruction.base] & 3:
-            self._report(instruction, "unaligned")
+            self._report(instruction, "unaligned", 0)

@@ -28,7 +28,8 @@ class BlockCounter:
     """Counts for one `Cpu`. ``instructions`` and ``cycles`` are current at any time, also from device callbacks.
 
     ``visit(previous, block)`` is asked at the first execution of every pair of blocks, before `block` runs; when it
-    answers True it is asked each time. ``halt`` from within it stops before the block and charges nothing.
+    answers True it is asked each time. ``halt`` from within it stops before the block and charges nothing; ``limit(n)``
+    from a device stops at the first block that begins n cycles from now.
     """
 
     def __init__(self, cpu: Cpu, model: CycleModel) -> None:
@@ -77,6 +78,10 @@ class BlockCounter:
             nonlocal deadline
             deadline = -1
 
+        def limit(cycles: int) -> None:
+            nonlocal deadline
+            deadline = min(deadline, total + (cycles << _BITS))
+
         def charged() -> int:
             return total
 
@@ -92,7 +97,7 @@ class BlockCounter:
             nonlocal successors
             successors = node
 
-        self._begin, self.halt, self._charged, self._fold = begin, halt, charged, fold
+        self._begin, self.halt, self.limit, self._charged, self._fold = begin, halt, limit, charged, fold
         self._current, self._goto = current, goto
         self.cpu.on_block(hook)
 
@@ -135,6 +140,23 @@ class BlockCounter:
         total = self._fold()
         self._instructions += total & _MASK
         self._cycles += total >> _BITS
+
+    def step(self, pc: int, count: int) -> None:
+        """Run the next `count` instructions, which lie in one block, and charge just these."""
+        if not count:
+            return
+        block = self._blocks[pc][_SELF]
+        visit, self.visit = self.visit, lambda _previous, _block: True
+        self.forget_edges()
+        self._begin(MAX_SLICE_CYCLES)
+        try:
+            self.cpu.step(pc, count)
+        finally:
+            self._fold()
+            self.visit = visit
+            self.forget_edges()
+        self._instructions += count
+        self._cycles += self.model.prefix(block, count)
 
     def add_cycles(self, cycles: int) -> None:
         """Charge what no instruction does: exception entry and return."""
@@ -195,4 +217,7 @@ class BlockCounter:
     def _decode(self, address: int, size: int) -> Block:
         code = self.cpu.read(address, size)
         assert 0 < size == sum(instruction_sizes(code)), f"block at 0x{address:08x} of {size} bytes"
-        return self._decoder.block(address, code)
+        xpsr = self.cpu["xpsr"]
+        it_mask = (xpsr >> 8 & 0b1100) | (xpsr >> 25 & 0b11)  # ITSTATE[3:0]; a page may end inside an IT block
+        left_in_it = 4 - ((it_mask & -it_mask).bit_length() - 1) if it_mask else 0
+        return self._decoder.block(address, code, left_in_it)

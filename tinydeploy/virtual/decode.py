@@ -114,8 +114,8 @@ class Decoder:
         self._capstone.detail = True
         self._names: dict[int, str] = {}
 
-    def block(self, address: int, code: bytes) -> Block:
-        """The block at `address` with the bytes `code`."""
+    def block(self, address: int, code: bytes, left_in_it: int = 0) -> Block:
+        """The block at `address` with the bytes `code`; its first `left_in_it` instructions end an IT block."""
         decoded: dict[int, Any] = {}
         at = 0
         sizes = instruction_sizes(code)
@@ -128,7 +128,6 @@ class Decoder:
             for raw in self._capstone.disasm(code[start:], address + start):
                 decoded[raw.address - address] = raw
                 at = raw.address - address + raw.size
-        left_in_it = 0
         instructions = []
         for start, size in zip(boundaries[:-1], sizes, strict=True):
             raw = decoded.get(start)

@@ -1,0 +1,154 @@
+"""The virtual board: chip, wiring and core, run in virtual time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+from tinydeploy.boards import Board
+from tinydeploy.errors import BoardError
+from tinydeploy.virtual.core import CoreModel, OnFault
+from tinydeploy.virtual.ctrl_c import deferred_interrupt
+from tinydeploy.virtual.image import ElfImage
+from tinydeploy.virtual.line import EIGHT_N_ONE, Format, transfer
+from tinydeploy.virtual.system import System
+from tinydeploy.virtual.timeline import PS_PER_SECOND, Event
+from tinydeploy.virtual.watch import Call
+from tinydeploy.virtual.wiring import chip_for, wiring_for
+
+
+class VirtualBoard:
+    """A board running the ELF file `elf`, in reset state; the same input gives the same run, to the cycle.
+
+    With ``on_fault="stop"`` whatever silicon takes to a fault handler ends :meth:`run` with FirmwareFaultError; with
+    ``"vector"`` the firmware's own handlers run. Everything that silicon fails at without telling (clocks too fast for
+    the flash, a stack overflow, an unclocked peripheral) ends it in both.
+    ``notes`` collects what the firmware did that is not modelled. ``line_baud`` is the host's baud rate.
+    """
+
+    def __init__(self, board: Board, elf: Path, *, on_fault: OnFault = "stop") -> None:
+        chip, wiring = chip_for(board), wiring_for(board)
+        if chip.core_name != board.core.name:
+            raise BoardError(f"{board.name}: core is {board.core.name}, but the {chip.title} has an {chip.core_name}")
+        self.board = board
+        self.notes: list[str] = []
+        self.line_baud: float = board.uart.baud
+        self._chip = chip
+        self._tx_pin = f"{wiring.tx[0]}{wiring.tx[1]}"
+        self._rx = wiring.rx
+        self._output = bytearray()
+        self._input: deque[int] = deque()
+        self._arriving: Event | None = None
+        image = ElfImage(elf)
+        self._core = CoreModel(board.core, chip.irq_count, image, chip.reset_hz, on_fault)
+        self._system = System(chip, wiring.hse_hz, self._core, self._emit, self._note)
+        self._system.load(image)
+        self.reset()
+
+    def reset(self) -> None:
+        """Press the reset button: memories and counts stay, bytes on the line are lost."""
+        self._system.reset()
+        self._core.reset(self._chip.boot_address)
+        self._input.clear()
+        self._arriving = None
+
+    def close(self) -> None:
+        """Nothing to give back; for symmetry with other transports."""
+
+    def uart_send(self, data: bytes) -> None:
+        """Queue bytes from the host; they arrive one after another at the line's baud rate."""
+        self._input.extend(data)
+        self._next_arrival()
+
+    def uart_receive(self) -> bytes:
+        """What the device has sent since last asked."""
+        taken = bytes(self._output)
+        self._output.clear()
+        return taken
+
+    @property
+    def idle(self) -> bool:
+        """The firmware waits in WFI, and nothing is on the way that would wake it."""
+        return self._core.sleeping and self._core.timeline.next_ps is None
+
+    @property
+    def time_s(self) -> float:
+        """Virtual time since power-on."""
+        return self._core.timeline.now_ps / PS_PER_SECOND
+
+    @property
+    def core_hz(self) -> int:
+        """The core's clock as the firmware has set it."""
+        return self._core.timeline.core_hz
+
+    def run(self, seconds: float, until_output: bool = False) -> None:
+        """Let `seconds` of virtual time pass, or less: until the device has sent something, with `until_output`."""
+        core = self._core
+        end_ps = core.timeline.now_ps + round(seconds * PS_PER_SECOND)
+        stop = False
+
+        def interrupt() -> None:
+            nonlocal stop
+            stop = True
+            core.counter.halt()
+
+        with deferred_interrupt(interrupt):
+            while not stop:
+                core.run_due()
+                if core.failure is not None:
+                    raise core.failure
+                if core.reset_requested:
+                    self.reset()
+                if (until_output and self._output) or core.timeline.now_ps >= end_ps:
+                    return
+                core.advance(end_ps)
+
+    def watch(self, symbols: Iterable[str]) -> None:
+        """Count each call of these functions, entry to return, what they call included and interrupts not."""
+        image = self._core.image
+        self._core.watch.watch({image.symbol(name).address & ~1: name for name in symbols})
+
+    def take_calls(self) -> list[Call]:
+        """The calls that returned since last taken, in the order of their return."""
+        return self._core.watch.take()
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed since power-on, exact."""
+        return self._core.counter.instructions
+
+    @property
+    def cycles(self) -> int:
+        """Cycles executed since power-on (an estimate, see `cycle_model`), sleep not counted."""
+        return self._core.counter.cycles
+
+    @property
+    def cycle_model(self) -> str:
+        """By what rules cycles are estimated."""
+        return self._core.model.statement
+
+    def _emit(self, pin: str, value: int, form: Format, baud: float) -> None:
+        if pin != self._tx_pin:
+            self._note(f"P{pin} sends, but the virtual COM port listens on P{self._tx_pin}")
+            return
+        self._output += bytes(item.byte for item in transfer(value, form, baud, EIGHT_N_ONE, self.line_baud))
+
+    def _next_arrival(self) -> None:
+        if self._input and self._arriving is None:
+            frame_ps = round(EIGHT_N_ONE.frame_bits * PS_PER_SECOND / self.line_baud)
+            self._arriving = self._core.timeline.schedule(frame_ps, self._arrive)
+
+    def _arrive(self) -> None:
+        self._arriving = None
+        value = self._input.popleft()
+        self._next_arrival()
+        for place in self._chip.uarts:
+            on_the_line = any(pin[:3] == ("RX", *self._rx) for pin in place.pins)
+            uart = self._system.uarts[place.name]
+            if on_the_line and uart.receiving:
+                uart.take_frame(value, EIGHT_N_ONE, self.line_baud)
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)

@@ -1,0 +1,93 @@
+"""The peripheral bus: which peripheral answers at an address, and the checks that silicon makes only by failing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinydeploy.virtual.cpu import PAGE_BYTES, Cpu
+from tinydeploy.virtual.peripheral import Peripheral, SiliconError
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A peripheral's place in the memory map, and the bit that clocks it (``None``: always clocked)."""
+
+    peripheral: Peripheral
+    size_bytes: int
+    enable_register: str = ""
+    enable_bit: int | None = None
+
+
+class Bus:
+    """Maps the slots of one chip into `cpu`.
+
+    ``clocked(slot)`` says whether the clock of a slot is on. ``failed(address, is_write, message)`` is told what fails
+    on silicon; ``noted`` gets every register that nothing models, once.
+    """
+
+    def __init__(
+        self,
+        cpu: Cpu,
+        slots: list[Slot],
+        clocked: Callable[[Slot], bool],
+        failed: Callable[[int, bool, str], None],
+        noted: Callable[[str], None],
+    ) -> None:
+        self._clocked = clocked
+        self._failed = failed
+        self._noted = noted
+        self._pages: dict[int, list[Slot]] = {}
+        for slot in slots:
+            first, last = slot.peripheral.base, slot.peripheral.base + slot.size_bytes - 1
+            for page in range(first // PAGE_BYTES, last // PAGE_BYTES + 1):
+                self._pages.setdefault(page, []).append(slot)
+        for start, pages in _runs(sorted(self._pages)):
+            cpu.map_device(start * PAGE_BYTES, pages * PAGE_BYTES, self._read, self._write)
+
+    def _slot(self, address: int) -> Slot:
+        for slot in self._pages[address // PAGE_BYTES]:
+            if 0 <= address - slot.peripheral.base < slot.size_bytes:
+                return slot
+        raise SiliconError("nothing answers at that address")
+
+    def _find(self, address: int, size: int, verb: str) -> tuple[Peripheral, int]:
+        slot = self._slot(address)
+        peripheral = slot.peripheral
+        if not self._clocked(slot):
+            raise SiliconError(
+                f"{verb} {peripheral.name} while its clock is off; set RCC_{slot.enable_register} bit {slot.enable_bit} "
+                "first"
+            )
+        offset = address - peripheral.base
+        if offset % size:
+            raise SiliconError(f"{verb} {peripheral.name} with an unaligned access of {size} bytes")
+        if not peripheral.knows(offset & ~3):
+            self._noted(f"{peripheral.name}+0x{offset & ~3:03x}")
+        return peripheral, offset
+
+    def _read(self, address: int, size: int) -> int:
+        try:
+            peripheral, offset = self._find(address, size, "reads")
+            return peripheral.read_part(offset, size)
+        except SiliconError as error:
+            self._failed(address, False, str(error))
+            return 0
+
+    def _write(self, address: int, size: int, value: int) -> None:
+        try:
+            peripheral, offset = self._find(address, size, "writes")
+            peripheral.write_part(offset, size, value)
+        except SiliconError as error:
+            self._failed(address, True, str(error))
+
+
+def _runs(pages: list[int]) -> list[tuple[int, int]]:
+    """Consecutive page numbers as (first, count)."""
+    runs: list[tuple[int, int]] = []
+    for page in pages:
+        if runs and runs[-1][0] + runs[-1][1] == page:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((page, 1))
+    return runs

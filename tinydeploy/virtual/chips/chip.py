@@ -1,0 +1,96 @@
+"""What every chip description offers to the board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tinydeploy.virtual.bus import Slot
+from tinydeploy.virtual.clocktree import Clocks
+from tinydeploy.virtual.peripheral import Peripheral
+from tinydeploy.virtual.timeline import Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Memory at `address`. `alias_of` names the region whose bytes it shows, from `alias_offset` on."""
+
+    name: str
+    address: int
+    size_bytes: int
+    writable: bool
+    alias_of: str | None = None
+    alias_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A peripheral in the memory map: name, address, size, and its clock enable bit (register name, bit)."""
+
+    name: str
+    base: int
+    size_bytes: int = 0x400
+    enable_register: str = ""
+    enable_bit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UartPlace:
+    """A UART of the chip: which interrupt, which pins can carry it, with FIFO (L4+) or not, LPUART's divider or not.
+
+    ``pins``: (signal "TX" or "RX", port, number, alternate function).
+    """
+
+    name: str
+    irq: int
+    low_power: bool
+    fifo: bool
+    pins: tuple[tuple[str, str, int, int], ...]
+
+
+class ClockControl(Protocol):
+    """RCC, PWR and FLASH of a family: peripherals, the clocks that follow, the enable bits."""
+
+    @property
+    def peripherals(self) -> tuple[Peripheral, ...]:
+        """The register files: RCC, PWR, FLASH."""
+
+    @property
+    def clocks(self) -> Clocks:
+        """Frequencies now."""
+
+    def enabled(self, register: str, bit: int) -> bool:
+        """Is an enable bit set?"""
+
+    def uart_clock_hz(self, name: str) -> int:
+        """The kernel clock of a UART; 0 when it is not running."""
+
+    def pin_powered(self, port: str, number: int) -> str | None:
+        """None, or why the pin is dead."""
+
+    def reset(self) -> None:
+        """To the state after reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One chip. ``boot_address``: where VTOR points after reset."""
+
+    family: str
+    title: str
+    core_name: str
+    irq_count: int
+    regions: tuple[Region, ...]
+    rows: tuple[Row, ...]
+    gpio_ports: str
+    gpio_reset: Mapping[str, Mapping[int, int]]
+    uarts: tuple[UartPlace, ...]
+    boot_address: int
+    reset_hz: int
+    control: Callable[[Timeline, int | None, Callable[[], None]], ClockControl]
+
+
+def slot(row: Row, peripheral: Peripheral) -> Slot:
+    """The bus slot of a row, served by `peripheral`."""
+    return Slot(peripheral, row.size_bytes, row.enable_register, row.enable_bit)

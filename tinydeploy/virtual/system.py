@@ -1,0 +1,145 @@
+"""The chip around the core: memories, clocks, GPIO, UARTs, and everything that only keeps its registers."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+from collections.abc import Callable
+
+from tinydeploy.errors import ToolchainError
+from tinydeploy.virtual.bus import Bus, Slot
+from tinydeploy.virtual.chips.chip import Chip, Row, slot
+from tinydeploy.virtual.core import CoreModel
+from tinydeploy.virtual.cpu import PROT_EXEC, PROT_READ, PROT_WRITE
+from tinydeploy.virtual.gpio import Gpio
+from tinydeploy.virtual.image import ElfImage
+from tinydeploy.virtual.line import Format
+from tinydeploy.virtual.peripheral import Peripheral
+from tinydeploy.virtual.usart import Usart
+
+Emit = Callable[[str, int, Format, float], None]
+
+
+class System:
+    """One chip. `emit(pin, value, format, baud)` gets every frame that leaves a pin, such as "A9"."""
+
+    def __init__(
+        self, chip: Chip, hse_hz: int | None, core: CoreModel, emit: Emit, note: Callable[[str], None]
+    ) -> None:
+        self.chip = chip
+        self._core = core
+        self._emit = emit
+        self._note = note
+        self._memories: dict[str, ctypes.Array[ctypes.c_char]] = {}
+        self.clocks = chip.control(core.timeline, hse_hz, self._clocks_changed)
+        own = {peripheral.name: peripheral for peripheral in self.clocks.peripherals}
+        rows = {row.name: row for row in chip.rows}
+        self.gpio = {
+            port: Gpio(port, rows[f"GPIO{port}"].base, chip.gpio_reset.get(port, {})) for port in chip.gpio_ports
+        }
+        self.uarts = {place.name: self._uart(place.name, rows) for place in chip.uarts}
+        self._peripherals: list[Peripheral] = [*own.values(), *self.gpio.values(), *self.uarts.values()]
+        modelled = {peripheral.name: peripheral for peripheral in self._peripherals}
+        slots: list[Slot] = []
+        for row in chip.rows:
+            peripheral = modelled.get(row.name)
+            if peripheral is None:
+                peripheral = Peripheral(row.name, row.base)
+                self._peripherals.append(peripheral)
+            slots.append(slot(row, peripheral))
+        self._map_memories()
+        Bus(core.cpu, core.slots + slots, self._clocked, core.fail_access, self._unmodelled)
+
+    def reset(self) -> None:
+        """All peripherals as after reset; memories keep their content."""
+        self._core.timeline.forget()
+        for peripheral in self._peripherals:
+            peripheral.reset()
+        self.clocks.reset()
+        self._core.timeline.set_core_hz(self.clocks.clocks.hclk_hz)
+
+    def load(self, image: ElfImage) -> None:
+        """Program the flash: segments at their load addresses, the rest erased."""
+        flash = next(region for region in self.chip.regions if region.name == "flash")
+        content = self._memories["flash"]
+        for segment in image.segments:
+            start = segment.load_address - flash.address
+            if not segment.data:
+                continue
+            if not 0 <= start <= start + len(segment.data) <= flash.size_bytes:
+                raise ToolchainError(
+                    f"{image.path}: loads {len(segment.data):,} B at 0x{segment.load_address:08x}, outside the flash of "
+                    f"{self.chip.title} (0x{flash.address:08x}, {flash.size_bytes:,} B); build it for this board"
+                )
+            ctypes.memmove(ctypes.addressof(content) + start, segment.data, len(segment.data))
+
+    def _map_memories(self) -> None:
+        noise = random.Random(0x7D)  # RAM is not zero after power-on, and not the same everywhere
+        for region in self.chip.regions:
+            if region.alias_of is None:
+                data = noise.randbytes(region.size_bytes) if region.writable else b"\xff" * region.size_bytes
+                self._memories[region.name] = ctypes.create_string_buffer(data, region.size_bytes)
+        for region in self.chip.regions:
+            whole = self._memories[region.alias_of or region.name]
+            part = (ctypes.c_char * region.size_bytes).from_buffer(whole, region.alias_offset)
+            rights = PROT_READ | PROT_EXEC | (PROT_WRITE if region.writable else 0)
+            self._core.cpu.map_buffer(region.address, part, rights)
+
+    def _uart(self, name: str, rows: dict[str, Row]) -> Usart:
+        place = next(place for place in self.chip.uarts if place.name == name)
+        return Usart(
+            place,
+            rows[name].base,
+            self._core.timeline,
+            lambda: self.clocks.uart_clock_hz(name),
+            lambda level: self._core.set_line(place.irq, level),
+            lambda signal: self._why_unconnected(name, signal),
+            lambda value, form, baud: self._send(name, value, form, baud),
+        )
+
+    def connected(self, name: str, signal: str) -> list[tuple[str, int]]:
+        """Port and number of the pins that carry a UART's "TX" or "RX" now."""
+        place = next(place for place in self.chip.uarts if place.name == name)
+        return [
+            (port, number)
+            for kind, port, number, function in place.pins
+            if kind == signal
+            and self.gpio[port].alternate(number) == function
+            and self.clocks.pin_powered(port, number) is None
+        ]
+
+    def _why_unconnected(self, name: str, signal: str) -> str | None:
+        if self.connected(name, signal):
+            return None
+        place = next(place for place in self.chip.uarts if place.name == name)
+        reasons = []
+        for kind, port, number, function in place.pins:
+            if kind != signal:
+                continue
+            dead = self.clocks.pin_powered(port, number)
+            clocked = self._clocked_gpio(port)
+            if self.gpio[port].alternate(number) == function and dead is not None:
+                reasons.append(f"P{port}{number}: {dead}")
+            elif clocked:
+                reasons.append(f"P{port}{number} is in mode {self.gpio[port].mode(number)}, not {function}")
+            else:
+                reasons.append(f"P{port}{number} has no clock")
+        return f"uses {name} while no pin carries {name}_{signal} (alternate function): {'; '.join(reasons)}"
+
+    def _clocked_gpio(self, port: str) -> bool:
+        row = next(row for row in self.chip.rows if row.name == f"GPIO{port}")
+        return self._clocked(slot(row, self.gpio[port]))
+
+    def _send(self, name: str, value: int, form: Format, baud: float) -> None:
+        for port, number in self.connected(name, "TX"):
+            self._emit(f"{port}{number}", value, form, baud)
+
+    def _clocks_changed(self) -> None:
+        self._core.timeline.set_core_hz(self.clocks.clocks.hclk_hz)
+        self._core.systick.retime()
+
+    def _clocked(self, place: Slot) -> bool:
+        return place.enable_bit is None or self.clocks.enabled(place.enable_register, place.enable_bit)
+
+    def _unmodelled(self, register: str) -> None:
+        self._note(f"{register} is not modelled: it keeps what is written to it")

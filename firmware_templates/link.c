@@ -3,7 +3,7 @@
 
 enum {
     MAGIC = 0xD7,
-    HEADER_BYTES = 8,
+    HEADER_BYTES = 7,
 
     HELLO = 0x01,
     WRITE_INPUT = 0x02,
@@ -77,8 +77,11 @@ static int32_t unstuff(uint8_t *raw, uint32_t count) {
 }
 
 static td_event_t decode_segment(td_decoder_t *decoder, uint32_t count) {
-    uint8_t *body = decoder->raw;
-    const int32_t unstuffed = unstuff(body, count);
+    if (decoder->raw[0] != MAGIC) {
+        return TD_EVENT_MAGIC;
+    }
+    uint8_t *body = decoder->raw + 1;
+    const int32_t unstuffed = unstuff(body, count - 1);
     if (unstuffed < 0) {
         return TD_EVENT_COBS;
     }
@@ -86,10 +89,7 @@ static td_event_t decode_segment(td_decoder_t *decoder, uint32_t count) {
     if (size < TD_LINK_OVERHEAD) {
         return TD_EVENT_SHORT;
     }
-    if (body[0] != MAGIC) {
-        return TD_EVENT_MAGIC;
-    }
-    if (load_u16(body + 6) != size - TD_LINK_OVERHEAD || size > TD_LINK_BODY_BYTES) {
+    if (load_u16(body + 5) != size - TD_LINK_OVERHEAD || size > TD_LINK_BODY_BYTES) {
         return TD_EVENT_LENGTH;
     }
     const uint32_t crc = td_crc32(0, body, size - 4);
@@ -97,9 +97,9 @@ static td_event_t decode_segment(td_decoder_t *decoder, uint32_t count) {
         return TD_EVENT_CRC;
     }
     decoder->frame = (td_frame_t){
-        .type = body[1],
-        .sequence = load_u16(body + 2),
-        .session = load_u16(body + 4),
+        .type = body[0],
+        .sequence = load_u16(body + 1),
+        .session = load_u16(body + 3),
         .size = (uint16_t)(size - TD_LINK_OVERHEAD),
         .payload = body + HEADER_BYTES,
         .crc = crc,
@@ -169,7 +169,6 @@ static void stuff(td_encoder_t *encoder, const uint8_t *data, size_t size) {
 void td_encoder_begin(td_encoder_t *encoder, td_transmit_t *transmit, uint8_t type,
                       uint16_t sequence, uint16_t session, uint16_t size) {
     const uint8_t header[HEADER_BYTES] = {
-        MAGIC,
         type,
         (uint8_t)sequence,
         (uint8_t)(sequence >> 8),
@@ -182,7 +181,7 @@ void td_encoder_begin(td_encoder_t *encoder, td_transmit_t *transmit, uint8_t ty
     encoder->crc = 0;
     encoder->count = 0;
     encoder->full = false;
-    transmit((const uint8_t[]){0}, 1);
+    transmit((const uint8_t[]){0, MAGIC}, 2);
     td_encoder_put(encoder, header, sizeof header);
 }
 

@@ -14,18 +14,18 @@
 #define TD_LINK_PROTOCOL 1u
 #define TD_LINK_MAX_PAYLOAD 1024u /* of a request and of a response; HELLO tells the host */
 #define TD_LINK_MAX_RUNS 16u      /* of one INVOKE */
-#define TD_LINK_OVERHEAD 12u      /* header 8, CRC 4 */
+#define TD_LINK_OVERHEAD 11u      /* header 7, CRC 4 */
 #define TD_LINK_BODY_BYTES (TD_LINK_MAX_PAYLOAD + TD_LINK_OVERHEAD)
-#define TD_LINK_RAW_BYTES (TD_LINK_BODY_BYTES + (TD_LINK_BODY_BYTES + 253u) / 254u)
+#define TD_LINK_RAW_BYTES (1u + TD_LINK_BODY_BYTES + (TD_LINK_BODY_BYTES + 253u) / 254u)
 
 typedef enum {
     TD_EVENT_NONE,  /* nothing is complete yet */
     TD_EVENT_FRAME, /* decoder->frame is valid */
     TD_EVENT_TEXT,  /* decoder->raw holds decoder->size printable characters */
     TD_EVENT_TOO_LONG,
+    TD_EVENT_MAGIC,
     TD_EVENT_COBS,
     TD_EVENT_SHORT,
-    TD_EVENT_MAGIC,
     TD_EVENT_LENGTH,
     TD_EVENT_CRC,
 } td_event_t;
@@ -77,7 +77,8 @@ typedef struct {
     const char *text;
     uint8_t size;
 } td_name_t;
-#define TD_NAME(literal) {(literal), (uint8_t)(sizeof(literal) - 1)}
+#define TD_NAME(literal)                                                                           \
+    { (literal), (uint8_t)(sizeof(literal) - 1) }
 
 /* What the link serves. */
 typedef struct {

@@ -1,9 +1,9 @@
 """The link's frames and messages: bytes in, values out, no I/O. docs/PROTOCOL.md is the specification.
 
-A frame on the wire is ``00 COBS(header payload crc) 00``. No byte inside a frame is zero, so every zero is a boundary
-and a receiver is in step again at the next one, whatever was lost. Between frames the device may print text, which
-comes out as :class:`Text`. Bytes that are neither are a :class:`Garbage` value: noise is data here, never an exception.
-``firmware_templates/link.c`` is the same on the device; tests/unit/protocol_cases.py drives both.
+A frame on the wire is ``00 D7 COBS(header payload crc) 00``. No byte inside a frame is zero, so every zero is a
+boundary and a receiver is in step again at the next one, whatever was lost. Between frames the device may print text,
+which comes out as :class:`Text`. Bytes that are neither are a :class:`Garbage` value: noise is data here, never an
+exception. ``firmware_templates/link.c`` is the same on the device; tests/support/link/cases.py drives both.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 PROTOCOL_VERSION = 1
-MAGIC = 0xD7  # neither zero nor ASCII: with it as the second raw byte, a frame can never be taken for text
+MAGIC = b"\xd7"  # begins a frame; neither zero nor ASCII, so that no frame can be taken for text
 FAULT_TEXT = "tinydeploy fault:"  # how the report of firmware that has stopped begins; fault.c prints it
-MAX_PAYLOAD_BYTES = 0xFFFF - 12  # what the host accepts; a device says its own, smaller limit in HELLO
+MAX_PAYLOAD_BYTES = 0xFFFF - 11  # what the host accepts; a device says its own, smaller limit in HELLO
 
-_HEADER = struct.Struct("<BBHHH")  # magic, type, sequence, session, size of the payload
+_HEADER = struct.Struct("<BHHH")  # type, sequence, session, size of the payload
 _CRC = struct.Struct("<I")
 _OVERHEAD_BYTES = _HEADER.size + _CRC.size
 _PRINTABLE = b"\t\r\n" + bytes(range(0x20, 0x7F))
@@ -66,9 +66,9 @@ class Fault(StrEnum):
     """Why bytes between two zeros are not a frame."""
 
     TOO_LONG = "too long"
+    MAGIC = "not a frame"
     COBS = "bad byte stuffing"
     SHORT = "too short"
-    MAGIC = "not a frame"
     LENGTH = "wrong length"
     CRC = "wrong checksum"
 
@@ -177,14 +177,14 @@ def cobs_decode(raw: bytes) -> bytes | None:
 
 def encode_frame(frame: Frame) -> bytes:
     """`frame` as it goes on the wire, a zero before and after."""
-    body = _HEADER.pack(MAGIC, frame.kind, frame.sequence, frame.session, len(frame.payload)) + frame.payload
-    return b"\0" + cobs_encode(body + _CRC.pack(crc32(body))) + b"\0"
+    body = _HEADER.pack(frame.kind, frame.sequence, frame.session, len(frame.payload)) + frame.payload
+    return b"\0" + MAGIC + cobs_encode(body + _CRC.pack(crc32(body))) + b"\0"
 
 
 def raw_capacity(max_payload_bytes: int) -> int:
-    """The longest stuffed frame, in bytes between its zeros, with a payload of at most `max_payload_bytes`."""
+    """The longest frame, in bytes between its zeros, with a payload of at most `max_payload_bytes`."""
     body = max_payload_bytes + _OVERHEAD_BYTES
-    return body + (body + 253) // 254
+    return len(MAGIC) + body + (body + 253) // 254
 
 
 def wire_bytes(payload_bytes: int) -> int:
@@ -194,14 +194,14 @@ def wire_bytes(payload_bytes: int) -> int:
 
 def decode_segment(raw: bytes, max_payload_bytes: int) -> Frame | Garbage:
     """The frame in the bytes between two zeros, or why there is none."""
-    body = cobs_decode(raw)
+    if not raw.startswith(MAGIC):
+        return Garbage(Fault.MAGIC, raw)
+    body = cobs_decode(raw[len(MAGIC) :])
     if body is None:
         return Garbage(Fault.COBS, raw)
     if len(body) < _OVERHEAD_BYTES:
         return Garbage(Fault.SHORT, raw)
-    magic, kind, sequence, session, size = _HEADER.unpack_from(body)
-    if magic != MAGIC:
-        return Garbage(Fault.MAGIC, raw)
+    kind, sequence, session, size = _HEADER.unpack_from(body)
     if size != len(body) - _OVERHEAD_BYTES or size > max_payload_bytes:
         return Garbage(Fault.LENGTH, raw)
     (crc,) = _CRC.unpack_from(body, len(body) - _CRC.size)

@@ -24,7 +24,9 @@ _READ_BYTES = 4096
 _LAST_WORDS_LINES = 12
 _HELLO_RESPONSE_BYTES = 256
 _FAULT_REPORT_S = 1.0  # by then a fault report is on the host even at 9,600 baud
-_LEAST_CHUNK_BYTES = 16
+_LEAST_CHUNK_BYTES = 64
+_MOST_DOUBLINGS = 2  # of the latency allowed: patience should last for many attempts
+_MOST_HALVINGS = 4
 _MOST_UNDER_WAY = 8  # more would only make losses dearer
 
 
@@ -82,8 +84,9 @@ class Session:
     """Speaks to the device behind `transport`; :meth:`hello` comes first.
 
     ``on_text`` gets each line that the firmware prints outside frames. ``new_session`` yields the 16-bit, non-zero
-    number of each session. Errors: LinkError (silent device, lost session, refused request), MismatchError (firmware
-    of another protocol version).
+    number of each session. ``garbage_bytes`` and ``repeats`` tell how good the line is: bytes that were neither frame
+    nor text, and requests sent again. Errors: LinkError (silent device, lost session, refused request), MismatchError
+    (firmware of another protocol version).
     """
 
     def __init__(
@@ -104,7 +107,10 @@ class Session:
         self._info: DeviceInfo | None = None
         self._longest_run_s = 0.0
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS_LINES)
-        self._garbage_bytes = 0
+        self.garbage_bytes = 0
+        self.repeats = 0
+        self._garbage_before = 0
+        self._halvings = 0
         self._faulted = False
 
     @property
@@ -144,7 +150,7 @@ class Session:
         """Sends a whole input: ``info.input_bytes`` bytes, as the model has it in memory."""
         assert len(data) == self.info.input_bytes, f"{len(data)} B for an input of {self.info.input_bytes} B"
         chunk = self._chunk_bytes()
-        self._exchange(
+        self._exchange_chunks(
             [
                 _Request(Kind.WRITE_INPUT, protocol.pack_write_input(at, data[at : at + chunk]), 0)
                 for at in range(0, len(data), chunk)
@@ -207,7 +213,7 @@ class Session:
     def _read(self, region: Region, offset: int, size: int) -> bytes:
         chunk = self._chunk_bytes()
         sizes = [(at, min(chunk, size - at)) for at in range(0, size, chunk)]
-        pieces = self._exchange(
+        pieces = self._exchange_chunks(
             [_Request(Kind.READ, protocol.pack_read(region, offset + at, count), count) for at, count in sizes]
         )
         if any(len(piece) != count for piece, (_, count) in zip(pieces, sizes, strict=True)):
@@ -215,16 +221,28 @@ class Session:
         return b"".join(pieces)
 
     def _chunk_bytes(self) -> int:
-        """Payload data per frame: two frames fit the device's window, so that the line never waits for an answer."""
+        """Payload data per frame: two frames fit the device's window, so that the line never waits for an answer; less
+        on a bad line, where a long frame rarely comes through whole."""
         overhead = protocol.wire_bytes(4) + 8
-        return max(_LEAST_CHUNK_BYTES, min(self.info.max_payload_bytes - 4, self.info.window_bytes // 2 - overhead))
+        most = max(_LEAST_CHUNK_BYTES, min(self.info.max_payload_bytes - 4, self.info.window_bytes // 2 - overhead))
+        return max(_LEAST_CHUNK_BYTES, most >> self._halvings)
+
+    def _exchange_chunks(self, requests: list[_Request]) -> list[bytes]:
+        """:meth:`_exchange`, after which the next chunks are shorter if more than a quarter was sent again."""
+        before = self.repeats
+        answers = self._exchange(requests)
+        if (self.repeats - before) * 4 > len(requests):
+            self._halvings = min(self._halvings + 1, _MOST_HALVINGS)
+        elif self.repeats == before:
+            self._halvings = max(self._halvings - 1, 0)
+        return answers
 
     def _exchange(self, requests: list[_Request]) -> list[bytes]:
         """The payloads of the answers to `requests`, in order; as many are under way as the device's window takes."""
         waiting = deque(requests)
         under_way: dict[int, _Request] = {}  # by sequence, in the order last sent
         heard_s = self.transport.now_s()
-        self._garbage_bytes = 0
+        self._garbage_before = self.garbage_bytes
         self._faulted = False
         while waiting or under_way:
             window = self._info.window_bytes if self._info else 0
@@ -271,9 +289,13 @@ class Session:
         wire_bytes = sum(
             len(other.wire) + protocol.wire_bytes(other.answer_bytes) for other in under_way.values()
         ) + protocol.wire_bytes(4)
-        wait_s = self._timing.latency_s * 2 ** min(request.attempts, 3) + 1.5 * wire_bytes * 10 / self.transport.baud
+        wait_s = (
+            self._timing.latency_s * 2 ** min(request.attempts, _MOST_DOUBLINGS)
+            + 1.5 * wire_bytes * 10 / self.transport.baud
+        )
         if request.busy:
             wait_s += self._compute_s()
+        self.repeats += request.attempts > 0
         request.attempts += 1
         request.due_s = self.transport.now_s() + wait_s
 
@@ -284,7 +306,7 @@ class Session:
     def _take(self, event: protocol.Event, under_way: dict[int, _Request]) -> bool:
         """Handles one event; True when it is an answer to a request under way."""
         if isinstance(event, Garbage):
-            self._garbage_bytes += len(event.raw)
+            self.garbage_bytes += len(event.raw)
             return False
         if isinstance(event, Text):
             if line := event.text.strip():
@@ -348,8 +370,8 @@ class Session:
         elif busy:
             fact = f"{self.transport.name} began to compute and said nothing for {waited_s:.0f} s"
             step = "reset the board and retry"
-        elif self._garbage_bytes:
-            fact = f"{self.transport.name} gives no answer but {self._garbage_bytes:,} B of garbage in {waited_s:.1f} s"
+        elif garbage_bytes := self.garbage_bytes - self._garbage_before:
+            fact = f"{self.transport.name} gives no answer but {garbage_bytes:,} B of garbage in {waited_s:.1f} s"
             step = f"check that the firmware's baud rate is {self.transport.baud:,}"
         else:
             fact = f"{self.transport.name} is silent: no answer in {waited_s:.1f} s"

@@ -42,7 +42,7 @@ def device_on_a_pty(program: Path | None = None) -> Iterator[tuple[str, subproce
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Chances per byte of each fault, and per write of a reset of the device."""
+    """Chances per byte of each fault; a reset of the device comes between two frames of the host."""
 
     flip: float = 0.0
     drop: float = 0.0
@@ -100,7 +100,7 @@ class InProcessTransport:
 
     def write(self, data: bytes) -> None:
         self.written_bytes += len(data)
-        if self._chance.random() < self.faults.reset:
+        if self._chance.random() < 1 - (1 - self.faults.reset) ** len(data):
             self.reset()
             self.resets += 1
         damaged = self.faults.damage(data, self._chance)

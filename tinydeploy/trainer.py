@@ -23,7 +23,6 @@ from tinydeploy.preprocess import Preprocess
 from tinydeploy.progress import Progress, Watcher, ignore_progress
 
 BATCH_SIZE = 64
-PEAK_LEARNING_RATE = 4e-3
 _WARM_UP_SHARE = 0.05
 _EVALUATION_BATCH = 256
 _RESIZED_BEFOREHAND_BYTES = 1 << 30
@@ -57,7 +56,7 @@ def train(
     count = len(dataset.train)
     batch = min(BATCH_SIZE, count)
     steps = count // batch
-    schedule = _schedule(epochs * steps)
+    schedule = _schedule(epochs * steps, dataset.recipe.learning_rate)
     train_step = _train_step(tf, keras, model, dataset, preprocess, batch)
     images_of = _feed(dataset.train, preprocess)
     validate = Evaluator(model, preprocess)
@@ -114,20 +113,20 @@ def _feed(split: Split, preprocess: Preprocess) -> Callable[[NDArray[np.int64]],
     return lambda chosen: resized[chosen]
 
 
-def _schedule(steps: int) -> Callable[[int], float]:
+def _schedule(steps: int, peak: float) -> Callable[[int], float]:
     warm_up = max(1, round(steps * _WARM_UP_SHARE))
 
     def rate(step: int) -> float:
         if step < warm_up:
-            return PEAK_LEARNING_RATE * (step + 1) / warm_up
-        return PEAK_LEARNING_RATE * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))) / 2
+            return peak * (step + 1) / warm_up
+        return peak * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))) / 2
 
     return rate
 
 
 def _train_step(tf: Any, keras: Any, model: Any, dataset: Dataset, preprocess: Preprocess, batch: int) -> Any:
     """One compiled step: (uint8 images, labels, augmentation seed, learning rate) to the loss before it."""
-    optimizer = keras.optimizers.Adam(PEAK_LEARNING_RATE)
+    optimizer = keras.optimizers.Adam(dataset.recipe.learning_rate)
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     distort = augmenter(dataset.recipe.augmentation)

@@ -45,9 +45,10 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How training goes on this data unless told otherwise. `dropout` is the share dropped before the classifier."""
+    """How training goes on this data: `learning_rate` at its peak, `dropout` the share dropped before the classifier."""
 
     epochs: int
+    learning_rate: float
     augmentation: Augmentation
     dropout: float = 0.0
 

@@ -38,6 +38,7 @@ _NAMED_BAD_FILES = 3
 # Enough steps for a small network, however few the images; no flips, for nobody knows whether left and right matter.
 _TRAINING_STEPS = 1500
 _EPOCHS_RANGE = (10, 200)
+_LEARNING_RATE = 1e-2
 _AUGMENTATION = Augmentation(shift=0.08, rotation=10, zoom=0.12)
 
 
@@ -171,4 +172,4 @@ def _split(part: Split, missing: Sequence[str]) -> dict[str, Split]:
 def _recipe(train_images: int) -> Recipe:
     least, most = _EPOCHS_RANGE
     epochs = math.ceil(_TRAINING_STEPS / max(1, train_images // 64))
-    return Recipe(epochs=min(max(epochs, least), most), augmentation=_AUGMENTATION)
+    return Recipe(epochs=min(max(epochs, least), most), learning_rate=_LEARNING_RATE, augmentation=_AUGMENTATION)

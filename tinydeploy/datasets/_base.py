@@ -45,7 +45,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How training goes on this data: `learning_rate` at its peak, `dropout` the share dropped before the classifier."""
+    """How training goes on this data: the peak of `learning_rate`, the share of `dropout` before the classifier."""
 
     epochs: int
     learning_rate: float

@@ -19,3 +19,10 @@ def shared_models() -> list[Path]:
     if not models:
         pytest.skip(f"no .tflite files in {SHARED_MODELS}")
     return models
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this suite."""
+    parser.addoption(
+        "--all-cores", action="store_true", help="run every operator case on every virtual core, not shared among them"
+    )

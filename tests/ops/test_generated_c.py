@@ -1,8 +1,8 @@
 """Generated C equals TFLite Micro, bit for bit, over the tables of cases: on the host and on virtual cores.
 
 The host runs every case, the portable kernels and the DSP kernels (with DSP instructions in plain C), under sanitizers
-with the arena poisoned around each step's buffers. Emulated cores share the cases among them; ``pytest -m slow`` runs
-every case on every core.
+with the arena poisoned around each step's buffers. Virtual cores share the cases among them; ``pytest --all-cores``
+runs every case on every core.
 """
 
 from __future__ import annotations
@@ -60,20 +60,12 @@ def test_dsp_kernels_on_the_host_equal_tflm(op: str, expected: Expected, tmp_pat
 @needs_unicorn
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("op", TABLES)
-def test_c_on_a_virtual_core_equals_tflm(op: str, core: str, expected: Expected, tmp_path: Path) -> None:
-    names = list(CORES)
-    cases = [case for i, case in enumerate(TABLES[op]) if names[(i + i // len(names)) % len(names)] == core]
-    _on_core(core, cases, expected, tmp_path)
-
-
-@needs_unicorn
-@pytest.mark.slow
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("op", TABLES)
-def test_every_case_on_every_virtual_core_equals_tflm(op: str, core: str, expected: Expected, tmp_path: Path) -> None:
-    _on_core(core, TABLES[op], expected, tmp_path)
-
-
-def _on_core(core: str, cases: Sequence[Case], expected: Expected, folder: Path) -> None:
+def test_c_on_a_virtual_core_equals_tflm(
+    op: str, core: str, expected: Expected, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    cases = TABLES[op]
+    if not request.config.getoption("--all-cores"):
+        names = list(CORES)
+        cases = [case for i, case in enumerate(cases) if names[(i + i // len(names)) % len(names)] == core]
     units = [make_unit(case.id, case.model(), CORES[core]) for case in cases]
-    assert_equal(build_core(units, CORES[core], folder), cases, expected)
+    assert_equal(build_core(units, CORES[core], tmp_path), cases, expected)

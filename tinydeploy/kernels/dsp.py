@@ -12,12 +12,14 @@ What they share:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import IntArray, wrap_int32
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Constant, Implementation, requant_shape, window_shape
+from tinydeploy.kernels.base import Constant, Implementation, Shape, requant_shape, window_shape
 from tinydeploy.ops.base import Requant
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
@@ -26,6 +28,8 @@ from tinydeploy.requant_solver import accumulator_range, solve
 
 # Output pixels per block: six accumulators, three activations and two weights fill the registers.
 PIXELS = 3
+# Words of weights written out before the inner loop turns: 17 instructions per two words against 2 per turn.
+UNROLL_WORDS = 16
 
 
 def conv(op: Conv2D, graph: Graph) -> Implementation | None:
@@ -41,8 +45,8 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
         return None
     bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
     facts, channels = channel_constants(op.requant, matrix, bias)
-    pixels = PIXELS
-    words = packed.shape[1] // 2
+    block = matrix_block(packed, channels, facts, op.requant, int(sizes["out_h"]) * int(sizes["out_w"]))
+    pixels, words = block.pixels, packed.shape[1] // 2
     # A row of a patch that hangs over the input's edge is first completed here.
     edge_bytes = -(-kernel_w * depth // 4) * 4 if sizes["padded"] else 0
     return Implementation(
@@ -52,14 +56,13 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
             **sizes,
             **requant_shape(op.requant),
             **facts,
-            "pixels": pixels,
-            "words": words,
+            **block.shape,
             "run_bytes": kernel_w * depth,
             "input_zero_point": op.input_zero_point,
             "pointwise": op.window.is_pointwise,
             "patch_bytes": 4 * words * pixels,
         },
-        (Constant("weights", "uint32_t", packed.view(np.uint32).reshape(-1)), channels),
+        block.constants,
         scratch_bytes=4 * words * pixels + edge_bytes,
     )
 
@@ -74,8 +77,8 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
         return None
     bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
     facts, channels = channel_constants(op.requant, matrix, bias)
-    pixels = min(PIXELS, op.rows)
-    words = packed.shape[1] // 2
+    block = matrix_block(packed, channels, facts, op.requant, op.rows)
+    pixels, words = block.pixels, packed.shape[1] // 2
     return Implementation(
         "td_conv_s8_dsp",
         f"{op.rows}x{depth}_{out_c}",
@@ -88,16 +91,61 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
             "out_c": out_c,
             "kernel_h": 1,
             "padded": False,
-            "pixels": pixels,
-            "words": words,
+            **block.shape,
             "run_bytes": depth,
             "input_zero_point": op.input_zero_point,
             "pointwise": True,
             "patch_bytes": 4 * words * pixels,
         },
-        (Constant("weights", "uint32_t", packed.view(np.uint32).reshape(-1)), channels),
+        block.constants,
         scratch_bytes=4 * words * pixels,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatrixBlock:
+    """How a matrix kernel's inner block runs: facts for its template, and its constants in order of use."""
+
+    pixels: int
+    shape: Shape
+    constants: tuple[Constant, ...]
+
+
+def matrix_block(
+    packed: NDArray[np.int16], channels: Constant, facts: Shape, requant: Requant, pixels: int
+) -> MatrixBlock:
+    """The block for `pixels` output pixels: in assembly where the fast requantization needs no further clamp.
+
+    A single pixel takes two pairs of channels at a time, so that its activations serve four channels.
+    """
+    words = packed.shape[1] // 2
+    stream = packed.view(np.uint32)
+    out_c = 2 * len(packed)
+    per_block = min(PIXELS, pixels)
+    natural = (requant.act_min, requant.act_max) == (-128, 127)
+    real_channels = len(requant.mantissa)
+    shape: dict[str, int | str | bool | tuple[int, ...]] = {
+        "pixels": per_block,
+        "words": words,
+        "unroll_words": UNROLL_WORDS,
+        "pairs": 1,
+        "interleaved": False,
+        "stream_words": 0,
+    }
+    fits = facts["requant"] == "fast" and facts["scale"] == 8 and natural and real_channels == out_c
+    # STRB reaches 4095 bytes from its base.
+    if not fits or (PIXELS - 1) * out_c + 3 > 4095:
+        weights = Constant("weights", "uint32_t", stream.reshape(-1))
+        return MatrixBlock(per_block, shape, (weights, channels))
+    pairs = 2 if per_block == 1 and len(packed) % 2 == 0 else 1
+    # Per group of pairs: each first channel's bias; for every two words those of each pair in turn; then each pair's
+    # other constants, (factor, offset) of the first channel and (bias, factor, offset) of the second.
+    groups = len(packed) // pairs
+    body = stream.reshape(groups, pairs, words // 2, 2).transpose(0, 2, 1, 3).reshape(groups, -1)
+    table = (channels.values & 0xFFFFFFFF).astype(np.uint32).reshape(groups, pairs, 6)
+    joined = np.concatenate([table[:, :, 0], body, table[:, :, 1:].reshape(groups, -1)], axis=1)
+    shape |= {"pairs": pairs, "interleaved": True, "stream_words": joined.size}
+    return MatrixBlock(per_block, shape, (Constant("weights", "uint32_t", joined.reshape(-1)),))
 
 
 def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:

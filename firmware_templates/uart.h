@@ -33,7 +33,8 @@ void uart_flush(void);
 /* True once after received bytes were lost. */
 bool uart_overrun(void);
 
-/* Sends without interrupts, bytes that are still queued first; for fault reports. */
+/* Sends without interrupts, bytes that are still queued first, and turns the interrupt off for
+ * good; for fault reports. */
 void uart_write_polled(const uint8_t *data, size_t size);
 
 /* In the vector table. */

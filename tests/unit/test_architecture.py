@@ -1,0 +1,134 @@
+"""Data moves one way: a part imports only from parts below it. And the command line starts fast."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tinydeploy
+
+PACKAGE = Path(tinydeploy.__file__).parent
+HELP_S = 0.3
+HEAVY = {"numpy", "tensorflow", "keras", "sklearn", "tflite_micro", "unicorn", "capstone", "jinja2", "rich", "serial"}
+
+# From the ground up. A part is a module or a package; parts of one line do not know each other.
+LAYERS = (
+    "errors",
+    "resources cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
+    "flatbuffer stricttoml fit transport terminal reference oracle project _tensorflow",
+    "families image ops zoo session datasets",
+    "boards toolchain tflite requant_solver lint",
+    "kernels firmware virtual evaluate quantize augment bench verify",
+    "plan trainer report stamp",
+    "compiler train",
+    "codegen training_cache inspection",
+    "build",
+    "build_report",
+    "cli",
+    "__main__",
+)
+LEVEL = {part: level for level, line in enumerate(LAYERS) for part in line.split()}
+
+
+def part_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name != "tinydeploy":
+            found.append((name, path))
+    return found
+
+
+def imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import that runs at some time: at once or inside a function; those for type checkers do not run."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        yield from imports(node)
+
+
+def imported_parts(path: Path) -> set[str]:
+    found = set()
+    for node in imports(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif node.module == "tinydeploy":
+            names = [f"tinydeploy.{alias.name}" for alias in node.names]
+        else:
+            names = [node.module or ""]
+        found |= {part_of(name) for name in names if name.startswith("tinydeploy.")}
+    return found - {"__version__"}
+
+
+def test_every_part_has_its_place() -> None:
+    parts = {part_of(name) for name, _ in modules()}
+    assert parts == set(LEVEL), "a new part gets a line in LAYERS; a part that is gone leaves it"
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
+def test_imports_go_one_way(name: str, path: Path) -> None:
+    part = part_of(name)
+    wrong = {other for other in imported_parts(path) if other != part and LEVEL[other] >= LEVEL[part]}
+    assert not wrong, f"{name} imports {', '.join(sorted(wrong))}, which stand beside or above it"
+
+
+def test_only_what_trains_or_converts_imports_tensorflow() -> None:
+    allowed = {"_tensorflow", "convert_worker", "trainer", "augment", "zoo"}
+    for name, path in modules():
+        heavy = {"tensorflow", "keras"}
+        for node in imports(ast.parse(path.read_text())):
+            roots = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            if heavy & {root.split(".")[0] for root in roots}:
+                assert part_of(name) in allowed, f"{name} imports {roots}"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"], ["bench", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom tinydeploy.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "print(sorted(name for name in sys.modules if '.' not in name), file=sys.stderr)"
+    )
+    loaded = set(ast.literal_eval(run("-c", script).stderr))
+    assert not loaded & HEAVY
+
+
+def test_help_is_there_at_once() -> None:
+    """The best of several runs, against what the machine takes for a bare Python: others may be at work on it."""
+
+    def best(*arguments: str) -> float:
+        seconds = []
+        for _ in range(7):
+            before = time.perf_counter()
+            run(*arguments)
+            seconds.append(time.perf_counter() - before)
+        return min(seconds)
+
+    bare = best("-c", "pass")
+    assert best("-m", "tinydeploy", "--help") < max(HELP_S, 4 * bare)
+
+
+def test_listing_boards_needs_no_tensorflow() -> None:
+    script = (
+        "import sys\nfrom tinydeploy.cli import main\ntry:\n    main(['boards'])\nexcept SystemExit:\n    pass\n"
+        "assert 'tensorflow' not in sys.modules and 'tflite_micro' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL, env=os.environ)

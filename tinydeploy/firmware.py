@@ -24,6 +24,8 @@ _COMMON = (
     "main.c",
     "link.c",
     "link.h",
+    "frame.c",
+    "frame.h",
     "startup.c",
     "fault.c",
     "fault.h",

@@ -3,7 +3,7 @@
 A frame on the wire is ``00 D7 COBS(header payload crc) 00``. No byte inside a frame is zero, so every zero is a
 boundary and a receiver is in step again at the next one, whatever was lost. Between frames the device may print text,
 which comes out as :class:`Text`. Bytes that are neither are a :class:`Garbage` value: noise is data here, never an
-exception. ``firmware_templates/link.c`` is the same on the device; tests/support/link/cases.py drives both.
+exception. ``firmware_templates/frame.c`` is the same on the device; tests/support/link/cases.py drives both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,21 @@ _WRITE = struct.Struct("<I")
 _READ = struct.Struct("<BIH")
 _INVOKE = struct.Struct("<IH")
 _STEP = struct.Struct("<II")
+_DIGEST = struct.Struct("<BII")
 _REFUSAL = struct.Struct("<BI")
+
+
+def _crc32c_table() -> tuple[int, ...]:
+    """CRC-32C (Castagnoli) of each byte, reflected."""
+    table = []
+    for crc in range(256):
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC32C = _crc32c_table()
 
 
 class Kind(IntEnum):
@@ -38,13 +52,14 @@ class Kind(IntEnum):
     READ = 0x03
     INVOKE = 0x04
     RUN_STEP = 0x05
+    DIGEST = 0x06
     RESPONSE = 0x80
     BUSY = 0xFE
     ERROR = 0xFF
 
 
 class Region(IntEnum):
-    """What READ reads: the model's memory, or the output that the last INVOKE left."""
+    """What READ and DIGEST read: the model's memory, or the output that the last INVOKE left."""
 
     OUTPUT = 1
     ARENA = 2
@@ -142,6 +157,15 @@ class Refusal:
 def crc32(data: bytes) -> int:
     """CRC-32 of IEEE 802.3 (reflected, polynomial 0xEDB88320), as in zlib."""
     return zlib.crc32(data)
+
+
+def digest(data: bytes) -> bytes:
+    """What DIGEST answers for `data`: its CRC-32 and its CRC-32C, little endian. The polynomials have no factor in
+    common, so the two miss a difference as rarely as one CRC of 64 bits."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
+    return struct.pack("<II", crc32(data), crc ^ 0xFFFFFFFF)
 
 
 def cobs_encode(data: bytes) -> bytes:
@@ -281,6 +305,11 @@ def pack_write_input(offset: int, data: bytes) -> bytes:
 def pack_read(region: Region, offset: int, size: int) -> bytes:
     """The payload of READ: `size` bytes from `offset`."""
     return _READ.pack(region, offset, size)
+
+
+def pack_digest(region: Region, offset: int, size: int) -> bytes:
+    """The payload of DIGEST: of `size` bytes from `offset`."""
+    return _DIGEST.pack(region, offset, size)
 
 
 def pack_invoke(input_crc: int, runs: int) -> bytes:

@@ -183,6 +183,14 @@ class Session:
         """`size` bytes of the arena from `offset`."""
         return self._read(Region.ARENA, offset, size)
 
+    def digest_arena(self, offset: int, size: int) -> bytes:
+        """:func:`protocol.digest` of `size` bytes of the arena from `offset`, computed by the device."""
+        request = _Request(Kind.DIGEST, protocol.pack_digest(Region.ARENA, offset, size), 8)
+        (payload,) = self._exchange([request])
+        if len(payload) != 8:
+            raise self._nonsense("DIGEST")
+        return payload
+
     def infer(self, data: bytes, runs: int = 1) -> Inference:
         """The model's output for the input `data`, whatever happens on the way: a reset or another program's message
         starts it again, a few times, before LinkError."""

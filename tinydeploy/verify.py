@@ -1,4 +1,9 @@
-"""Proves a device bit for bit: every tensor that the plan keeps in memory against TFLite Micro's on the host."""
+"""Proves a device bit for bit: every tensor that the plan keeps in memory against TFLite Micro's on the host.
+
+The device digests each tensor (CRC-32 and CRC-32C, together 64 bits), which misses a difference once in 2^64; a tensor
+whose digest differs is read and compared value by value. ``full`` reads them all: 230 KB for a small vision model,
+20 s at 115,200 baud.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from numpy.typing import NDArray
 from tinydeploy.errors import InternalError
 from tinydeploy.oracle import Oracle
 from tinydeploy.project import Project, Step, StoredTensor
-from tinydeploy.protocol import crc32
+from tinydeploy.protocol import crc32, digest
 from tinydeploy.session import InterruptedLinkError, Session
 
 Progress = Callable[[int, int], None]
@@ -56,12 +61,17 @@ class Verification:
 
 
 def verify(
-    project: Project, session: Session, inputs: NDArray[Any], *, progress: Progress | None = None
+    project: Project,
+    session: Session,
+    inputs: NDArray[Any],
+    *,
+    full: bool = False,
+    progress: Progress | None = None,
 ) -> Verification:
     """Runs each of `inputs`, (N, *shape) in the model's type, step by step on the device, then as one model_invoke.
 
     Raises MismatchError when the device runs another build, LinkError when it cannot be reached. ``progress`` is told
-    the inputs done and their total. Stops at the first difference.
+    the inputs done and their total. Stops at the first difference. ``full``: see above.
     """
     session.hello()
     session.check(project.fingerprint, str(project.folder))
@@ -72,7 +82,7 @@ def verify(
     with Oracle() as oracle:
         for sample, one in enumerate(inputs):
             expected = oracle.run_all_tensors(model, one)
-            compared, difference = _persistently(project, session, sample, one, expected)
+            compared, difference = _persistently(project, session, sample, one, expected, full)
             tensors += len(compared)
             values += sum(compared)
             done += 1
@@ -94,19 +104,19 @@ def verify(
 
 
 def _persistently(
-    project: Project, session: Session, sample: int, one: NDArray[Any], expected: dict[int, NDArray[Any]]
+    project: Project, session: Session, sample: int, one: NDArray[Any], expected: dict[int, NDArray[Any]], full: bool
 ) -> tuple[list[int], Difference | None]:
     """:func:`_verify_one`, from the start again when a reset or another program interrupts it."""
     for _ in range(_RESTARTS):
         try:
-            return _verify_one(project, session, sample, one, expected)
+            return _verify_one(project, session, sample, one, expected, full)
         except InterruptedLinkError:
             session.hello()
-    return _verify_one(project, session, sample, one, expected)
+    return _verify_one(project, session, sample, one, expected, full)
 
 
 def _verify_one(
-    project: Project, session: Session, sample: int, one: NDArray[Any], expected: dict[int, NDArray[Any]]
+    project: Project, session: Session, sample: int, one: NDArray[Any], expected: dict[int, NDArray[Any]], full: bool
 ) -> tuple[list[int], Difference | None]:
     """The sizes of the tensors compared for one input, and the first difference."""
     data = one.tobytes()
@@ -116,8 +126,10 @@ def _verify_one(
         session.run_step(step.index, crc32(data))
         for stored in step.outputs:
             want = _expected(expected, stored)
-            got = np.frombuffer(session.read_arena(stored.offset_bytes, stored.size_bytes), want.dtype)
             compared.append(want.size)
+            if not full and session.digest_arena(stored.offset_bytes, stored.size_bytes) == digest(want.tobytes()):
+                continue
+            got = np.frombuffer(session.read_arena(stored.offset_bytes, stored.size_bytes), want.dtype)
             if (difference := _compare(sample, step, stored.name, want, got)) is not None:
                 return compared, difference
     # The steps one by one are what was compared; that model_invoke does the same is seen in its output.

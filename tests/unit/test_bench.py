@@ -154,9 +154,10 @@ class TestBench:
 
 
 class TestVerify:
-    def test_every_tensor_is_compared(self, project: Project) -> None:
+    @pytest.mark.parametrize("full", [False, True], ids=["digests", "full"])
+    def test_every_tensor_is_compared(self, project: Project, full: bool) -> None:
         with session_with(project) as session:
-            result = verify(project, session, project.samples().inputs[:3])
+            result = verify(project, session, project.samples().inputs[:3], full=full)
         assert result.passed
         assert (result.samples, result.tensors) == (3, 3 * (len(project.steps) + 1))
         assert result.values == 3 * (sum(step.outputs[0].size_bytes for step in project.steps) + 4)
@@ -166,7 +167,7 @@ class TestVerify:
     @pytest.mark.parametrize(("step", "offset"), [(0, 0), (1, 13), (3, 2)])
     def test_the_first_difference_is_found(self, tmp_path: Path, project: Project, step: int, offset: int) -> None:
         with session_with(project, broken(project, step, offset, tmp_path)) as session:
-            result = verify(project, session, project.samples().inputs[:3])
+            result = verify(project, session, project.samples().inputs[:3], full=step == 0)
         wrong = result.difference
         assert wrong is not None
         stored = project.steps[step].outputs[0]

@@ -44,6 +44,12 @@ def test_the_capacity_is_the_same_in_python_and_c() -> None:
     assert protocol.raw_capacity(MAX_PAYLOAD_BYTES) == RAW_CAPACITY_BYTES
 
 
+def test_the_digest_is_two_known_checksums() -> None:
+    """The check values of CRC-32 and CRC-32C that their catalogues give for the digits 1 to 9."""
+    assert protocol.digest(b"123456789") == struct.pack("<II", 0xCBF43926, 0xE3069283)
+    assert protocol.digest(b"") == bytes(8)
+
+
 def test_encodes_the_frame_of_the_specification() -> None:
     assert encode_frame(Frame(protocol.Kind.HELLO, 1, 0x1234, protocol.pack_hello())) == HELLO
     specification = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text("utf-8")

@@ -56,6 +56,7 @@ class TestTheFirmwareOnAPty:
             assert session.run_step(1, 0) == 1000
             assert session.read_arena(3000, 3000) == expected_output(data)
             assert session.read_arena(5990, 0) == b""
+            assert session.digest_arena(0, 6000) == protocol.digest(session.read_arena(0, 6000))
             session.close()
 
     def test_answers_after_any_noise(self) -> None:
@@ -171,6 +172,8 @@ class TestRefusals:
             (Kind.INVOKE, b"", ErrorCode.SIZE),
             (Kind.INVOKE, bytes(6), ErrorCode.RANGE),
             (Kind.RUN_STEP, b"", ErrorCode.SIZE),
+            (Kind.DIGEST, bytes(7), ErrorCode.SIZE),
+            (Kind.DIGEST, protocol.pack_digest(protocol.Region.ARENA, 1, 6000), ErrorCode.RANGE),
             (Kind.HELLO, b"", ErrorCode.VERSION),
             (0x42, b"", ErrorCode.TYPE),
         ],

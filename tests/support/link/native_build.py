@@ -55,19 +55,25 @@ def device_program() -> Path:
 def device_program_of(model: Path, out: Path) -> Path:
     """The firmware's main around the generated sources in the folder `model`, as the program `out`."""
     hardware = _NATIVE / "hardware"
-    sources = [_FIRMWARE / "main.c", _FIRMWARE / "link.c", hardware / "host.c", *sorted(model.rglob("*.c"))]
+    sources = [
+        _FIRMWARE / "main.c",
+        _FIRMWARE / "link.c",
+        _FIRMWARE / "frame.c",
+        hardware / "host.c",
+        *sorted(model.rglob("*.c")),
+    ]
     return _compile(out, sources, (hardware, model))
 
 
 @functools.cache
 def decoder_program() -> Path:
     """Standard input through the device's frame decoder: one line per event."""
-    return _compile(_folder() / "decoder", [_FIRMWARE / "link.c", _NATIVE / "decoder.c"], ())
+    return _compile(_folder() / "decoder", [_FIRMWARE / "frame.c", _NATIVE / "decoder.c"], ())
 
 
 @functools.cache
 def device_library() -> Path:
     """The device as a shared library, for deterministic tests in this process."""
     model = _NATIVE / "model"
-    sources = [_FIRMWARE / "link.c", _NATIVE / "inprocess.c", model / "model.c"]
+    sources = [_FIRMWARE / "link.c", _FIRMWARE / "frame.c", _NATIVE / "inprocess.c", model / "model.c"]
     return _compile(_folder() / "device.so", sources, (model,), "-shared", "-fPIC")

@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "link.h"
+#include "frame.h"
 
 static void print_hex(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < size; i++) {

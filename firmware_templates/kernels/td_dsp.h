@@ -42,10 +42,10 @@ static inline int32_t td_smmla(int32_t a, int32_t b, int32_t acc) {
     return result;
 }
 
-/* The high 32 bits of a * b, rounded half up. */
-static inline int32_t td_smmulr(int32_t a, int32_t b) {
+/* acc + the high 32 bits of a * b rounded half up. */
+static inline int32_t td_smmlar(int32_t a, int32_t b, int32_t acc) {
     int32_t result;
-    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(acc));
     return result;
 }
 
@@ -93,8 +93,8 @@ static inline int32_t td_smmla(int32_t a, int32_t b, int32_t acc) {
     return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)((int64_t)a * b >> 32));
 }
 
-static inline int32_t td_smmulr(int32_t a, int32_t b) {
-    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+static inline int32_t td_smmlar(int32_t a, int32_t b, int32_t acc) {
+    return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b + 0x80000000) >> 32));
 }
 
 static inline int32_t td_ssat8_asr(int32_t x, int32_t shift) {

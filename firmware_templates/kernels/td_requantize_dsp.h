@@ -20,13 +20,15 @@ typedef struct {
 } td_fast_channel;
 
 /*
- * TFLM's steps for channels that shift right by at least one: x2 is twice the accumulator, so that SMMULR is the rounding
- * doubling high multiplication; adding the sign makes halves round away from zero.
+ * TFLM's steps for channels that shift right by at least one. With x2 twice the accumulator, SMMLAR is the rounding
+ * doubling high multiplication and adds `offset`, which is one half and the zero point, both before the shift; adding the
+ * sign makes halves round away from zero. (TFLM takes the sign after the multiplication, which differs only where that
+ * rounds a negative accumulator to 0; then one half less one still shifts to 0.)
  */
 typedef struct {
-    int32_t bias; /* times 2 */
+    int32_t bias; /* times 2; times 256 where the weights' stream begins with it */
     int32_t mantissa;
-    int32_t half; /* 2^(shift - 1) */
+    int32_t offset; /* 2^(shift - 1) + (zero point << shift) */
     int32_t shift;
 } td_right_channel;
 
@@ -34,10 +36,9 @@ static inline int32_t td_fast_requantize(int32_t x, const td_fast_channel *chann
     return td_ssat8_asr(td_smmla(x, channel->factor, channel->offset), shift);
 }
 
-static inline int32_t td_right_requantize(int32_t x2, const td_right_channel *channel, int32_t zero_point) {
-    const int32_t high = td_smmulr(x2, channel->mantissa);
-    const int32_t rounded = (high + (high >> 31) + channel->half) >> channel->shift;
-    return td_clamp(rounded + zero_point, -128, 127);
+static inline int32_t td_right_requantize(int32_t x2, const td_right_channel *channel) {
+    const int32_t high = td_smmlar(x2, channel->mantissa, channel->offset);
+    return td_clamp((high + (x2 >> 31)) >> channel->shift, -128, 127);
 }
 
 /* a - b modulo 2^32. */

@@ -16,6 +16,7 @@ Selector = Callable[[Any, Graph], Implementation | None]
 
 # Candidates that need the DSP extension, best first; each returns None where it does not apply.
 DSP: dict[str, tuple[Selector, ...]] = {
+    "Add": (dsp.add,),
     "Conv2D": (dsp.conv,),
     "DepthwiseConv2D": (dsp.depthwise,),
     "FullyConnected": (dsp.fully_connected,),

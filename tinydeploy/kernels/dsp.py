@@ -13,13 +13,15 @@ What they share:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.fixedpoint import IntArray, wrap_int32
+from tinydeploy.fixedpoint import IntArray, Multiplier, wrap_int32
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, Shape, requant_shape, window_shape
+from tinydeploy.ops.add import LEFT_SHIFT, Add
 from tinydeploy.ops.base import Requant
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
@@ -44,8 +46,8 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
     if packed is None:
         return None
     bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
-    facts, channels = channel_constants(op.requant, matrix, bias)
-    block = matrix_block(packed, channels, facts, op.requant, int(sizes["out_h"]) * int(sizes["out_w"]))
+    channels = requantize_channels(op.requant, matrix, bias)
+    block = matrix_block(packed, channels, out_c, int(sizes["out_h"]) * int(sizes["out_w"]))
     pixels, words = block.pixels, packed.shape[1] // 2
     # A row of a patch that hangs over the input's edge is first completed here.
     edge_bytes = -(-kernel_w * depth // 4) * 4 if sizes["padded"] else 0
@@ -55,7 +57,7 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
         {
             **sizes,
             **requant_shape(op.requant),
-            **facts,
+            **channels.shape,
             **block.shape,
             "run_bytes": kernel_w * depth,
             "input_zero_point": op.input_zero_point,
@@ -76,15 +78,15 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
     if packed is None:
         return None
     bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
-    facts, channels = channel_constants(op.requant, matrix, bias)
-    block = matrix_block(packed, channels, facts, op.requant, op.rows)
+    channels = requantize_channels(op.requant, matrix, bias)
+    block = matrix_block(packed, channels, out_c, op.rows)
     pixels, words = block.pixels, packed.shape[1] // 2
     return Implementation(
         "td_conv_s8_dsp",
         f"{op.rows}x{depth}_{out_c}",
         {
             **requant_shape(op.requant),
-            **facts,
+            **channels.shape,
             "out_h": 1,
             "out_w": op.rows,
             "in_c": depth,
@@ -111,19 +113,14 @@ class MatrixBlock:
     constants: tuple[Constant, ...]
 
 
-def matrix_block(
-    packed: NDArray[np.int16], channels: Constant, facts: Shape, requant: Requant, pixels: int
-) -> MatrixBlock:
-    """The block for `pixels` output pixels: in assembly where the fast requantization needs no further clamp.
+def matrix_block(packed: NDArray[np.int16], channels: Channels, out_c: int, pixels: int) -> MatrixBlock:
+    """The block for `pixels` output pixels of `out_c` channels; in assembly where that covers the layer.
 
     A single pixel takes two pairs of channels at a time, so that its activations serve four channels.
     """
     words = packed.shape[1] // 2
     stream = packed.view(np.uint32)
-    out_c = 2 * len(packed)
     per_block = min(PIXELS, pixels)
-    natural = (requant.act_min, requant.act_max) == (-128, 127)
-    real_channels = len(requant.mantissa)
     shape: dict[str, int | str | bool | tuple[int, ...]] = {
         "pixels": per_block,
         "words": words,
@@ -132,17 +129,18 @@ def matrix_block(
         "interleaved": False,
         "stream_words": 0,
     }
-    fits = facts["requant"] == "fast" and facts["scale"] == 8 and natural and real_channels == out_c
     # STRB reaches 4095 bytes from its base.
-    if not fits or (PIXELS - 1) * out_c + 3 > 4095:
+    if not channels.assembly or out_c % 2 or (PIXELS - 1) * out_c + 3 > 4095:
         weights = Constant("weights", "uint32_t", stream.reshape(-1))
-        return MatrixBlock(per_block, shape, (weights, channels))
+        return MatrixBlock(per_block, shape, (weights, channels.constant))
     pairs = 2 if per_block == 1 and len(packed) % 2 == 0 else 1
-    # Per group of pairs: each first channel's bias; for every two words those of each pair in turn; then each pair's
-    # other constants, (factor, offset) of the first channel and (bias, factor, offset) of the second.
+    # Per group of pairs: each first channel's bias, 256 fold; for every two words those of each pair in turn; then each
+    # pair's constants but for that bias.
     groups = len(packed) // pairs
     body = stream.reshape(groups, pairs, words // 2, 2).transpose(0, 2, 1, 3).reshape(groups, -1)
-    table = (channels.values & 0xFFFFFFFF).astype(np.uint32).reshape(groups, pairs, 6)
+    table = channels.table.copy()
+    table[0::2, 0] <<= 8 - channels.scale
+    table = (table & 0xFFFFFFFF).astype(np.uint32).reshape(groups, pairs, -1)
     joined = np.concatenate([table[:, :, 0], body, table[:, :, 1:].reshape(groups, -1)], axis=1)
     shape |= {"pairs": pairs, "interleaved": True, "stream_words": joined.size}
     return MatrixBlock(per_block, shape, (Constant("weights", "uint32_t", joined.reshape(-1)),))
@@ -156,8 +154,8 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
     sizes = window_shape(graph, op.inputs[0], op.output, op.window)
     taps = op.weights.reshape(-1, channels_count).T.astype(np.int64)
     bias = op.bias - op.input_zero_point * taps.sum(axis=1)
-    facts, channels = channel_constants(op.requant, taps, bias)
-    scaled = op.weights.astype(np.int64) << int(facts["scale"])
+    channels = requantize_channels(op.requant, taps, bias)
+    scaled = op.weights.astype(np.int64) << channels.scale
     if np.abs(scaled).max(initial=0) > 1 << 15 or scaled.max(initial=0) == 1 << 15:
         return None
     # The line of zero points stands in for rows outside the input, read one channel at a time.
@@ -169,11 +167,11 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
         {
             **sizes,
             **requant_shape(op.requant),
-            **facts,
+            **channels.shape,
             "input_zero_point": op.input_zero_point,
             "line_bytes": line_bytes,
         },
-        (Constant("weights", "uint32_t", pack_columns(scaled)), channels),
+        (Constant("weights", "uint32_t", pack_columns(scaled)), channels.constant),
         scratch_bytes=line_bytes,
     )
 
@@ -192,6 +190,45 @@ def pack_columns(weights: IntArray) -> NDArray[np.uint32]:
             high = last[column + 1] if column + 1 < kernel_w else np.zeros_like(last[column])
             words.append((last[column] & 0xFFFF) | (high & 0xFFFF) << 16)
     return np.stack(words, axis=1).astype(np.uint32).reshape(-1)
+
+
+def add(op: Add, graph: Graph) -> Implementation | None:
+    """ADD of equal shapes: the operand with the larger scale is shifted only, the other comes from a table.
+
+    TFLM brings an operand to the common scale with a multiplier and two roundings; the larger scale's multiplier is one
+    half exactly, and an int8 has 256 cases.
+    """
+    half = Multiplier(1 << 30, 0)
+    a, b = op.operands
+    if a.tensor is None or b.tensor is None or a.shape != b.shape:
+        return None
+    # The shifted operand comes first.
+    swap = a.multiplier != half
+    shifted, tabled = (b, a) if swap else (a, b)
+    right = -op.multiplier.shift
+    if shifted.multiplier != half or not 1 <= right <= 22:
+        return None
+    q = np.arange(256, dtype=np.uint8).view(np.int8)
+    # Doubled, as the rounding high multiplication wants its operand; the shifted operand's zero point is in the table.
+    table = 2 * (tabled.scaled(q) - (shifted.zero_point << (LEFT_SHIFT - 1)))
+    if 2 * np.abs(table).max() >= 1 << 31:
+        return None
+    elements = int(np.prod(a.shape))
+    return Implementation(
+        "td_add_s8_dsp",
+        "x".join(str(size) for size in a.shape[1:]),
+        {
+            "elements": elements,
+            "swap": swap,
+            "mantissa": op.multiplier.mantissa,
+            "offset": (1 << (right - 1)) + (op.output_zero_point << right),
+            "shift": right,
+            "act_min": op.act_min,
+            "act_max": op.act_max,
+        },
+        (Constant("table", "int32_t", table),),
+        in_place=True,
+    )
 
 
 def patch_order(rows: int, run_bytes: int) -> NDArray[np.int64]:
@@ -219,27 +256,46 @@ def pack_pairs(matrix: IntArray) -> NDArray[np.int16] | None:
     return pairs.astype(np.int16)
 
 
-def channel_constants(requant: Requant, matrix: IntArray, bias: IntArray) -> tuple[dict[str, int | str], Constant]:
-    """The cheapest exact requantization of a layer: facts for its template, and the per-channel table.
+@dataclass(frozen=True, slots=True, eq=False)
+class Channels:
+    """The cheapest exact requantization of a layer, as td_requantize_dsp.h names the forms.
 
-    `matrix` is (channels, taps) and `bias` has the input's zero point folded in, so inputs lie in [-128, 127].
+    `table` has the C struct's fields for each channel; accumulators come to it multiplied by ``2**scale``. `assembly`
+    says that the matrix block can take it: no clamp beyond int8, and the doubled sums of a pair fit 32 bits.
     """
+
+    requant: Literal["fast", "right", "general"]
+    scale: int
+    shift: int
+    table: IntArray
+    assembly: bool
+
+    @property
+    def shape(self) -> dict[str, int | str | bool | tuple[int, ...]]:
+        """What a template needs."""
+        return {"requant": self.requant, "scale": self.scale, "shift": self.shift}
+
+    @property
+    def constant(self) -> Constant:
+        """The table in flash; channels run in pairs, so an odd last one gets a dummy companion."""
+        ctype = {"fast": "td_fast_channel", "right": "td_right_channel", "general": "td_channel"}[self.requant]
+        odd = np.zeros((len(self.table) % 2, self.table.shape[1]), np.int64)
+        return Constant("channels", ctype, np.concatenate([self.table, odd]))
+
+
+def requantize_channels(requant: Requant, matrix: IntArray, bias: IntArray) -> Channels:
+    """`matrix` is (channels, taps) and `bias` has the input's zero point folded in, so inputs lie in [-128, 127]."""
     least, most = accumulator_range(matrix, bias, -128, 127)
+    reach = int(max(-least.min(), most.max()))
+    natural = (requant.act_min, requant.act_max) == (-128, 127)
     solved = solve(requant, least, most)
     if solved is not None:
         table = np.stack([wrap_int32(bias << solved.scale), solved.factor, solved.offset], axis=1)
-        return {"requant": "fast", "scale": solved.scale, "shift": solved.shift}, _channels("td_fast_channel", table)
-    facts: dict[str, int | str] = {"requant": "general", "scale": 0, "shift": 0}
+        return Channels("fast", solved.scale, solved.shift, table, natural and solved.scale == 8)
     right = -requant.shift
-    if right.min() >= 1 and max(-least.min(), most.max()) < 1 << 30:
-        half = np.int64(1) << (right - 1)
-        table = np.stack([wrap_int32(2 * bias), requant.mantissa, half, right], axis=1)
-        return {**facts, "requant": "right", "scale": 1}, _channels("td_right_channel", table)
-    return facts, _channels("td_channel", np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1))
-
-
-def _channels(ctype: str, table: IntArray) -> Constant:
-    """A per-channel table; channels run in pairs, so an odd last one gets a dummy companion."""
-    if len(table) % 2:
-        table = np.concatenate([table, np.zeros((1, table.shape[1]), np.int64)])
-    return Constant("channels", ctype, table)
+    offset = (np.int64(1) << np.maximum(right - 1, 0)) + (np.int64(requant.zero_point) << np.maximum(right, 0))
+    if right.min() >= 1 and reach < 1 << 30 and np.abs(offset).max() < 1 << 30:
+        table = np.stack([wrap_int32(2 * bias), requant.mantissa, offset, right], axis=1)
+        return Channels("right", 1, 0, table, natural and reach < 1 << 23)
+    table = np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1)
+    return Channels("general", 0, 0, table, False)

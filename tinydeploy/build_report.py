@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from tinydeploy.build import Build
+from tinydeploy.tables import table
 
 
 def build_json(build: Build) -> str:
@@ -41,13 +41,10 @@ def build_report(build: Build) -> RenderableType:
     parts: list[RenderableType] = []
     training = build.manifest.get("training")
     if training:
-        parts.append(_accuracy(training))
-    parts += [_sizes(build), _layers(build)]
-    done = "nothing to do, it is up to date" if build.fresh else "built"
-    parts.append(
-        Text(f"{build.folder}: {done}. Next: tinydeploy bench, tinydeploy verify, or make -C {build.folder} flash")
-    )
-    return Group(*parts)
+        parts += [_accuracy(training), ""]
+    done = "up to date, nothing to do" if build.fresh else "built"
+    end = f"{build.folder} is {done}; next: tinydeploy bench, tinydeploy verify, or make flash in that folder"
+    return Group(*parts, _layers(build), "", _sizes(build), "", Text(end))
 
 
 def _accuracy(training: Mapping[str, Any]) -> RenderableType:
@@ -91,33 +88,24 @@ def _layer_flash(build: Build) -> dict[str, int]:
 
 def _sizes(build: Build) -> Table:
     image, board = build.image, build.board
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("memory")
-    table.add_column("used", justify="right")
-    table.add_column("of", justify="right")
-    table.add_column("")
-    table.add_column("by section")
+    sizes = table(("memory",), ("used", "of", ""))
+    sizes.add_column("by section")
     for memory, used, size in (
         ("flash", image.flash_bytes, board.flash.size_bytes),
         ("RAM", image.ram_bytes, board.ram.size_bytes),
     ):
         kinds = ("flash", "both") if memory == "flash" else ("ram", "both")
         sections = ", ".join(f"{s.name} {s.size_bytes:,}" for s in image.sections if s.memory in kinds)
-        table.add_row(memory, f"{used:,} B", f"{size:,} B", f"{100 * used / size:.1f} %", sections)
-    return table
+        sizes.add_row(memory, f"{used:,} B", f"{size:,} B", f"{100 * used / size:.1f} %", sections)
+    return sizes
 
 
 def _layers(build: Build) -> Table:
     flash = _layer_flash(build)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=32)
-    table.add_column("op", no_wrap=True)
-    table.add_column("output", no_wrap=True)
-    for column in ("MACs", "flash B", "output B"):
-        table.add_column(column, justify="right", no_wrap=True)
+    layers = table(("layer", "op", "output"), ("MACs", "flash B", "output B"))
     for step in build.manifest["steps"]:
         output = step["outputs"][0]
-        table.add_row(
+        layers.add_row(
             step["name"],
             step["op"],
             "x".join(str(size) for size in output["shape"][1:]),
@@ -125,8 +113,8 @@ def _layers(build: Build) -> Table:
             f"{flash[step['symbol']]:,}",
             f"{output['size_bytes']:,}",
         )
-    table.add_section()
-    table.add_row(
+    layers.add_section()
+    layers.add_row(
         "model in all",
         "",
         "",
@@ -134,4 +122,4 @@ def _layers(build: Build) -> Table:
         f"{build.image.model_flash_bytes:,}",
         f"{build.manifest['arena_bytes']:,} arena",
     )
-    return table
+    return layers

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@cli.command()
+@cli.command(short_help="Train or take a model, prove, compile and build it.")
 @click.option("--board", required=True, help="A board by name (see `tinydeploy boards`) or a .toml file.")
 @click.option("--model", type=_FILE, help="A ready int8 .tflite; nothing is trained.")
 @click.option("--samples", type=_FILE, help="With --model: an .npz of `inputs` and perhaps `labels` to bench with.")
@@ -86,7 +86,7 @@ def build(json_file: Path | None, **options: Any) -> None:
     from tinydeploy.build import Request
     from tinydeploy.build import build as run
     from tinydeploy.build_report import build_json, build_report
-    from tinydeploy.report import print_report
+    from tinydeploy.tables import print_report
     from tinydeploy.terminal import TrainingBar
 
     with TrainingBar() as bar:
@@ -98,7 +98,7 @@ def build(json_file: Path | None, **options: Any) -> None:
 _PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this folder or the last build when left out.")
 
 
-@cli.command()
+@cli.command(short_help="Measure inference on a device, or on a virtual board.")
 @click.argument("port", required=False)
 @_PROJECT
 @click.option("--samples", "count", default=10, show_default=True, help="How many test samples to run.")
@@ -108,7 +108,8 @@ def bench(port: str | None, project: Path | None, count: int, json_file: Path | 
     from tinydeploy.bench import bench as run
     from tinydeploy.image import read_image
     from tinydeploy.project import find_project
-    from tinydeploy.report import measurement_json, measurement_report, print_report
+    from tinydeploy.report import measurement_json, measurement_report
+    from tinydeploy.tables import print_report
     from tinydeploy.terminal import counter
 
     found = find_project(project)
@@ -123,7 +124,7 @@ def bench(port: str | None, project: Path | None, count: int, json_file: Path | 
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Compare every tensor on the device with TFLite Micro's.")
 @click.argument("port", required=False)
 @_PROJECT
 @click.option("--model", type=_FILE, help="Build this .tflite first (with --board), then verify it.")
@@ -142,7 +143,8 @@ def verify(
 ) -> None:
     """Compare every tensor in the device's memory with TFLite Micro's, bit for bit."""
     from tinydeploy.project import find_project, load_project
-    from tinydeploy.report import print_report, verification_json, verification_report
+    from tinydeploy.report import verification_json, verification_report
+    from tinydeploy.tables import print_report
     from tinydeploy.terminal import TrainingBar, counter
     from tinydeploy.verify import verify as run
 
@@ -167,7 +169,7 @@ def verify(
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Boot a project's firmware on the virtual board.")
 @click.argument("folder", required=False, type=_FOLDER)
 def emulate(folder: Path | None) -> None:
     """Boot the firmware of a project on the virtual board, its UART a pseudo-terminal."""
@@ -187,20 +189,20 @@ def emulate(folder: Path | None) -> None:
         serve(board, announce)
 
 
-@cli.command()
+@cli.command(short_help="List the boards that tinydeploy knows.")
 @click.option("--json", "json_file", type=_FILE, help="Write the list as JSON too.")
 def boards(json_file: Path | None) -> None:
     """List the boards that tinydeploy knows."""
     from tinydeploy.boards import list_boards
     from tinydeploy.inspection import boards_json, boards_report
-    from tinydeploy.report import print_report
+    from tinydeploy.tables import print_report
 
     known = list_boards()
     print_report(boards_report(known))
     _write_json(json_file, boards_json(known))
 
 
-@cli.command()
+@cli.command(short_help="Show a model's layers, sizes and what it fits.")
 @click.argument("model", type=_FILE)
 @click.option("--board", help="Say what fits this board too.")
 @click.option("--json", "json_file", type=_FILE, help="Write the facts as JSON too.")
@@ -208,7 +210,7 @@ def inspect(model: Path, board: str | None, json_file: Path | None) -> None:
     """Show a .tflite's layers, their shapes, MACs, weights and memory."""
     from tinydeploy.boards import load_board
     from tinydeploy.inspection import inspect_model, inspection_json, inspection_report
-    from tinydeploy.report import print_report
+    from tinydeploy.tables import print_report
     from tinydeploy.tflite import read_model
 
     try:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tinydeploy.boards import Board, list_boards
 from tinydeploy.compiler import compile_graph
 from tinydeploy.graph import Graph
 from tinydeploy.lint import lint
+from tinydeploy.tables import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +105,17 @@ def inspection_json(inspection: Inspection) -> str:
 
 def inspection_report(inspection: Inspection) -> RenderableType:
     """The table of layers, the sums, and what fits."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=36)
-    table.add_column("op", no_wrap=True)
-    table.add_column("output", no_wrap=True)
-    for column in ("MACs", "parameters", "weights B", "output B"):
-        table.add_column(column, justify="right", no_wrap=True)
+    layers = table(("#", "layer", "op", "output"), ("MACs", "parameters", "weights B", "output B"))
     for layer in inspection.layers:
-        table.add_row(
+        layers.add_row(
             str(layer.index),
             layer.name,
             layer.op,
             "x".join(str(size) for size in layer.shape),
             *(f"{n:,}" for n in (layer.macs, layer.parameters, layer.weights_bytes, layer.output_bytes)),
         )
-    table.add_section()
-    table.add_row(
+    layers.add_section()
+    layers.add_row(
         "", "in all", "", "", f"{inspection.macs:,}", f"{inspection.parameters:,}", f"{inspection.weights_bytes:,}", ""
     )
     lines = [
@@ -135,7 +128,7 @@ def inspection_report(inspection: Inspection) -> RenderableType:
         ),
         *(f"warning: {warning}" for warning in inspection.warnings),
     ]
-    return Group(table, Text("\n".join(lines)))
+    return Group(layers, "", Text("\n".join(lines)))
 
 
 def boards_json(boards: tuple[Board, ...]) -> str:
@@ -145,14 +138,10 @@ def boards_json(boards: tuple[Board, ...]) -> str:
 
 def boards_report(boards: tuple[Board, ...]) -> RenderableType:
     """A row per board."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("board", "title", "part", "core"):
-        table.add_column(column)
-    for column in ("MHz", "flash KiB", "RAM KiB"):
-        table.add_column(column, justify="right")
+    rows = table(("board", "title", "part", "core"), ("MHz", "flash KiB", "RAM KiB"))
     for board in boards:
         facts = _board_facts(board)
-        table.add_row(
+        rows.add_row(
             board.name,
             board.title,
             board.part,
@@ -161,7 +150,7 @@ def boards_report(boards: tuple[Board, ...]) -> RenderableType:
             f"{int(str(facts['flash_bytes'])) // 1024:,}",
             f"{int(str(facts['ram_bytes'])) // 1024:,}",
         )
-    return table
+    return rows
 
 
 def _board_facts(board: Board) -> dict[str, object]:

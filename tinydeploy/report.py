@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from tinydeploy.bench import Measurement
+from tinydeploy.tables import print_report as print_report
+from tinydeploy.tables import table
 from tinydeploy.verify import Verification
-
-_PIPE_WIDTH = 120  # columns when the output is no terminal
 
 
 def measurement_json(measurement: Measurement) -> str:
@@ -26,17 +25,9 @@ def verification_json(verification: Verification) -> str:
     return json.dumps({"passed": verification.passed, **dataclasses.asdict(verification)}, indent=2) + "\n"
 
 
-def print_report(report: RenderableType, console: Console | None = None) -> None:
-    """Prints to the terminal, or without colours and at a fixed width to a pipe."""
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    console.print(report)
-
-
 def measurement_report(measurement: Measurement) -> RenderableType:
     """The tables that bench prints: layers, then the whole."""
-    return Group(_layers(measurement), _summary(measurement))
+    return Group(_layers(measurement), "", _summary(measurement))
 
 
 def verification_report(verification: Verification) -> RenderableType:
@@ -56,49 +47,46 @@ def verification_report(verification: Verification) -> RenderableType:
 
 
 def _layers(m: Measurement) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False)
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("op", no_wrap=True)
-    for column in ("MACs", *(("instructions",) if m.instructions is not None else ()), "cycles", "cycles/MAC", "share"):
-        table.add_column(column, justify="right", no_wrap=True)
+    counts = ("instructions", "cycles") if m.instructions is not None else ("cycles",)
+    layers = table(("layer", "op"), ("MACs", *counts, "cycles/MAC", "share"))
     for layer in m.per_layer:
         per_mac = f"{layer.cycles / layer.macs:.2f}" if layer.cycles is not None and layer.macs else "-"
         share = f"{100 * layer.cycles / m.cycles:.1f} %" if layer.cycles is not None else "-"
         counted = (_number(layer.instructions),) if m.instructions is not None else ()
-        table.add_row(layer.name, layer.op, _number(layer.macs), *counted, _number(layer.cycles), per_mac, share)
-    table.add_section()
+        layers.add_row(layer.name, layer.op, _number(layer.macs), *counted, _number(layer.cycles), per_mac, share)
+    layers.add_section()
     per_mac = f"{m.cycles / m.macs:.2f}" if m.macs else "-"
     counted = (_number(m.instructions),) if m.instructions is not None else ()
-    table.add_row("in all", "", _number(m.macs), *counted, _number(m.cycles), per_mac, "100.0 %")
-    return table
+    layers.add_row("in all", "", _number(m.macs), *counted, _number(m.cycles), per_mac, "100.0 %")
+    return layers
 
 
 def _summary(m: Measurement) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    table.add_row("model", f"{m.model} ({m.model_sha256[:16]})")
-    table.add_row("board", f"{m.board} ({m.core} at {m.core_hz / 1e6:g} MHz), {m.device}")
+    summary = Table(box=None, show_header=False, pad_edge=False)
+    summary.add_column(no_wrap=True)
+    summary.add_column()
+    summary.add_row("model", f"{m.model} ({m.model_sha256[:16]})")
+    summary.add_row("board", f"{m.board} ({m.core} at {m.core_hz / 1e6:g} MHz), {m.device}")
     spread = f"{_microseconds(m.latency_min_us)} to {_microseconds(m.latency_max_us)}"
-    table.add_row("latency", f"{_microseconds(m.latency_us)} (median of {_count(m.samples, 'sample')}; {spread})")
-    table.add_row("cycles", f"{m.cycles:,}: {m.cycle_model}")
+    summary.add_row("latency", f"{_microseconds(m.latency_us)} (median of {_count(m.samples, 'sample')}; {spread})")
+    summary.add_row("cycles", f"{m.cycles:,}: {m.cycle_model}")
     if m.instructions is not None:
-        table.add_row("instructions", f"{m.instructions:,}, counted exactly")
-    table.add_row("outputs", _exactness(m))
+        summary.add_row("instructions", f"{m.instructions:,}, counted exactly")
+    summary.add_row("outputs", _exactness(m))
     if m.accuracy is not None and m.host_accuracy is not None:
-        table.add_row(
+        summary.add_row(
             "accuracy",
             f"{100 * m.accuracy:.2f} % on the device, {100 * m.host_accuracy:.2f} % on the host, over these samples",
         )
-    table.add_row("flash", f"{m.flash_bytes:,} B model, {m.firmware_flash_bytes:,} B firmware in all")
-    table.add_row(
+    summary.add_row("flash", f"{m.flash_bytes:,} B model, {m.firmware_flash_bytes:,} B firmware in all")
+    summary.add_row(
         "RAM",
         f"{m.ram_bytes:,} B model (arena {m.arena_bytes:,} B, stack {m.stack_bytes:,} B), "
         f"{m.firmware_ram_bytes:,} B firmware in all",
     )
     if m.interrupted:
-        table.add_row("note", "interrupted: these are the figures of the samples that were done")
-    return table
+        summary.add_row("note", "interrupted: these are the figures of the samples that were done")
+    return summary
 
 
 def _exactness(m: Measurement) -> str:

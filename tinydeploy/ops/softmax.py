@@ -102,6 +102,8 @@ def read(node: Node) -> Softmax:
     node.per_tensor_int8(source, output)
     if source.shape != output.shape or not source.shape:
         node.fail(f"{source.shape} in, {output.shape} out")
+    if source.shape[-1] >= 1 << SUM_INTEGER_BITS:
+        node.unsupported(f"it has {source.shape[-1]} classes, more than its sum of exponentials holds (4095)")
     if output.quantization.scale != 1 / 256 or output.quantization.zero_point != -128:
         node.unsupported("its output is not quantized with scale 1/256 and zero point -128")
     beta = node.options.number(0) if node.options is not None else 0.0

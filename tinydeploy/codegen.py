@@ -18,7 +18,7 @@ from tinydeploy import __version__
 from tinydeploy.compiler import Program
 from tinydeploy.graph import Tensor
 from tinydeploy.kernels.base import Constant, Implementation, plus
-from tinydeploy.kernels.schedule import row_schedule
+from tinydeploy.kernels.schedule import row_schedule, unrolled_schedule
 from tinydeploy.resources import resource_dir
 
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
@@ -118,6 +118,7 @@ def environment() -> jinja2.Environment:
     env.filters["c_string"] = lambda text: json.dumps(re.sub(r"[\x00-\x1f\x7f]", " ", text), ensure_ascii=False)
     env.filters["c_comment"] = lambda text: re.sub(r"[^\w .:/;,()+-]", "_", text).replace("*/", "_").replace("/*", "_")
     env.globals["row_schedule"] = row_schedule
+    env.globals["unrolled_schedule"] = unrolled_schedule
     env.globals["plus"] = plus
     env.globals["zero_pair"] = lambda value: (value & 0xFFFF) * 0x10001
     return env

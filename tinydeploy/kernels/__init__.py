@@ -18,7 +18,7 @@ Selector = Callable[[Any, Graph], Implementation | None]
 DSP: dict[str, tuple[Selector, ...]] = {
     "Add": (dsp.add,),
     "Conv2D": (dsp.conv,),
-    "DepthwiseConv2D": (dsp.depthwise,),
+    "DepthwiseConv2D": (dsp.depthwise3x3, dsp.depthwise),
     "FullyConnected": (dsp.fully_connected,),
 }
 

@@ -176,6 +176,65 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
     )
 
 
+def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
+    """3 x 3 DEPTHWISE_CONV_2D with one filter per channel and proved requantization, in assembly."""
+    stride_h, stride_w = op.window.stride
+    count = op.weights.shape[2]
+    square = op.weights.shape[:2] == (3, 3) and stride_h in (1, 2) and stride_w in (1, 2)
+    if not square or op.multiplier != 1 or op.window.dilation != (1, 1):
+        return None
+    sizes = window_shape(graph, op.inputs[0], op.output, op.window)
+    pad_h, out_h, in_h = op.window.pad[0], int(sizes["out_h"]), int(sizes["in_h"])
+    row_bytes = int(sizes["in_w"]) * count
+    below = (out_h - 1) * stride_h - pad_h + 3 - in_h
+    # The first and the last output row may each miss one row of the input; offsets reach 4095 bytes.
+    if pad_h > 1 or op.window.pad[1] > 1 or below > 1 or out_h < 2 or 3 * row_bytes > 4095:
+        return None
+    taps = op.weights.astype(np.int64)
+    flat = taps.reshape(9, count).T
+    bias = op.bias - op.input_zero_point * flat.sum(axis=1)
+    channels = requantize_channels(op.requant, flat, bias)
+    scaled = taps << channels.scale
+    if channels.requant != "fast" or not channels.assembly or scaled.max(initial=0) >= 1 << 15:
+        return None
+    start, factor, offset = channels.table.T
+    # Without a row, its zero points' products are part of the bias.
+    first_bias = start + op.input_zero_point * scaled[0].sum(axis=0)
+    last_bias = start + op.input_zero_point * scaled[2].sum(axis=0)
+
+    def pair(low: IntArray, high: IntArray) -> IntArray:
+        return (low & 0xFFFF) | (high & 0xFFFF) << 16
+
+    none = np.zeros(count, np.int64)
+    words = [
+        *(pair(scaled[0, k], scaled[1, k]) for k in range(3)),
+        pair(scaled[2, 0], scaled[2, 1]),
+        pair(scaled[2, 2], none),
+        start,
+        factor,
+        offset,
+        *(pair(scaled[1, k], scaled[2, k]) for k in range(3)),
+        first_bias,
+        last_bias,
+    ]
+    top, bottom = pad_h > 0, below > 0
+    kept = 13 if bottom else 12 if top else 8
+    table = (np.stack(words[:kept], axis=1) & 0xFFFFFFFF).astype(np.uint32)
+    return Implementation(
+        "td_depthwise3x3_s8_dsp",
+        f"{in_h}x{sizes['in_w']}x{count}",
+        {
+            **sizes,
+            **channels.shape,
+            "input_zero_point": op.input_zero_point,
+            "top": top,
+            "bottom": bottom,
+            "channel_words": kept,
+        },
+        (Constant("channels", "uint32_t", table.reshape(-1)),),
+    )
+
+
 def pack_columns(weights: IntArray) -> NDArray[np.uint32]:
     """(kernel h, kernel w, channels) to words per channel: for each kernel column its rows two by two, then the odd
     last row's weights two columns to a word."""

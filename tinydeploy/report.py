@@ -37,7 +37,7 @@ def verification_report(verification: Verification) -> RenderableType:
     if v.difference is None:
         return Text(
             f"exact: {what}: {v.tensors:,} tensors with {v.values:,} values of {_count(v.samples, 'input')} equal "
-            "TFLite Micro's, bit for bit"
+            f"TFLite Micro's, bit for bit ({'all read' if v.full else 'by 64-bit digests'})"
         )
     d = v.difference
     return Text(

@@ -42,7 +42,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was compared, and the first difference or None. ``values`` counts single elements."""
+    """What was compared, and the first difference or None. ``values`` counts single elements; ``full``: each was read,
+    not digested."""
 
     board: str
     core: str
@@ -52,6 +53,7 @@ class Verification:
     samples: int
     tensors: int
     values: int
+    full: bool
     difference: Difference | None
 
     @property
@@ -99,6 +101,7 @@ def verify(
         samples=done,
         tensors=tensors,
         values=values,
+        full=full,
         difference=difference,
     )
 

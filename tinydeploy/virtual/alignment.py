@@ -1,9 +1,10 @@
 """Which LDRD, LDM and their kin could meet an unaligned address, decided when a block begins.
 
 Armv7-M ARM A3.2.1: LDM, STM, LDRD, STRD, LDREX, STREX, VLDR, VSTR, VLDM and VSTM always fault unless word-aligned; the
-emulator lets them pass. Looking at every one is too slow, so the base is followed through the block: its two low bits
-are a sum of the low bits of registers at the block's start, and one look at those registers decides. Where the base
-comes from memory, or an IT block decides, a hook on that instruction looks.
+emulator lets them pass. A hook on each such instruction looks at its base, unless the base is known to be aligned (the
+stack pointer, constants). That is too slow for a loop over one block, as the inner loops of kernels are: there the base
+is followed through the block, its two low bits being a sum of the low bits of registers at the block's start, and where
+the loop keeps those, one look on entry decides for all turns.
 """
 
 from __future__ import annotations
@@ -22,20 +23,10 @@ Form = tuple[int, tuple[tuple[str, int], ...]]
 
 @dataclass(frozen=True, slots=True)
 class AlignmentChecks:
-    """What to look at when a block begins, and which of its instructions need a hook.
-
-    ``kept``: the registers whose two low bits the block leaves as they were; a loop over one block whose checks read
-    only those needs one look on entry.
-    """
+    """What to look at when a block is entered from another one, and which of its instructions need a hook."""
 
     at_entry: tuple[tuple[Instruction, Form], ...]
     hooked: tuple[Instruction, ...]
-    kept: frozenset[str]
-
-    @property
-    def holds_in_loop(self) -> bool:
-        """A block that follows itself need not be looked at again."""
-        return all(register in self.kept for _, (_, terms) in self.at_entry for register, _ in terms)
 
     def unaligned(self, read: Callable[[str], int]) -> Instruction | None:
         """The first instruction of the block that will fault, given the registers at its start."""
@@ -64,8 +55,13 @@ def alignment_checks(block: Block, read_word: Callable[[int], int]) -> Alignment
         _follow(instruction, forms, read_word)
     if not at_entry and not hooked:
         return None
-    kept = frozenset(register for register, form in forms.items() if form == (0, ((register, 1),)))
-    return AlignmentChecks(tuple(at_entry), tuple(hooked), kept)
+    kept = {register for register, form in forms.items() if form == (0, ((register, 1),))}
+    loops = block.last.kind == "branch" and block.address in block.last.operands
+    if not loops or not all(register in kept for _, (_, terms) in at_entry for register, _ in terms):
+        # Looking on each entry costs more than a hook; only for a loop over one block does one look last.
+        hooked += [instruction for instruction, _ in at_entry]
+        at_entry = []
+    return AlignmentChecks(tuple(at_entry), tuple(hooked))
 
 
 def _is_strict(instruction: Instruction) -> bool:

@@ -73,7 +73,7 @@ class BareCore:
 
     def address(self, place: int | str) -> int:
         """An address as it is, or that of a symbol."""
-        return place if isinstance(place, int) else self.image.symbol(place).address
+        return self.image.address(place)
 
     def write(self, place: int | str, data: bytes) -> None:
         """Put `data` at an address or symbol."""

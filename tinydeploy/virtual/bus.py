@@ -56,8 +56,8 @@ class Bus:
         peripheral = slot.peripheral
         if not self._clocked(slot):
             raise SiliconError(
-                f"{verb} {peripheral.name} while its clock is off; set RCC_{slot.enable_register} bit {slot.enable_bit} "
-                "first"
+                f"{verb} {peripheral.name} while its clock is off; "
+                f"set RCC_{slot.enable_register} bit {slot.enable_bit} first"
             )
         offset = address - peripheral.base
         if offset % size:

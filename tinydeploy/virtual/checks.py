@@ -1,7 +1,7 @@
 """What the emulator lets pass and silicon does not: FP with the FPU off, unaligned LDRD and LDM, division by zero.
 
-Most is decided when a block begins. `report(instruction, cause, steps)` is told the instruction that will fault, and how
-many instructions before it the core stands.
+Most is decided when a block begins. `report(instruction, cause, steps)` is told the instruction that will fault, and
+how many instructions before it the core stands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StrictChecks:
         counter: BlockCounter,
         report: Report,
         fpu_enabled: Callable[[], bool] = lambda: True,
-        divides_by_zero: Callable[[], bool] = lambda: True,
+        divides_by_zero: Callable[[], bool] | None = None,
     ) -> None:
         self._cpu = cpu
         self._counter = counter
@@ -58,11 +58,11 @@ class StrictChecks:
         alignment = facts.alignment
         if alignment is None or not alignment.at_entry:
             return False
-        bad = alignment.unaligned(self._cpu.__getitem__)
+        bad = alignment.unaligned(self._cpu.__getitem__) if previous is not block else None
         if bad is not None:
             self._report(bad, "unaligned", block.instructions.index(bad))
             return True
-        return not (previous is block and alignment.holds_in_loop)
+        return previous is not block
 
     def forget(self) -> None:
         """Memory was loaded anew, or CCR changed."""
@@ -74,7 +74,7 @@ class StrictChecks:
         to_hook = [instruction for instruction in floats if instruction.in_it_block]
         if alignment is not None:
             to_hook += alignment.hooked
-        if not self._divides_by_zero():
+        if self._divides_by_zero is not None:
             to_hook += [instruction for instruction in block.instructions if instruction.kind == "divide"]
         for instruction in to_hook:
             if instruction.address not in self._hooked:
@@ -83,12 +83,19 @@ class StrictChecks:
         return _Facts(floats, alignment)
 
     def _hook(self, instruction: Instruction) -> None:
-        self._cpu.on_instruction(instruction.address, lambda _address: self._look(instruction))
+        if instruction.is_float or instruction.kind == "divide":
+            self._cpu.on_instruction(instruction.address, lambda _uc, _address, _size: self._look(instruction))
+        elif instruction.base is not None:
+            self._cpu.on_unaligned_base(instruction.address, instruction.base, lambda: self._look(instruction))
 
     def _look(self, instruction: Instruction) -> None:
         """Right before `instruction` acts; it is not called where an IT block skips it."""
         if instruction.kind == "divide":
-            if not self._divides_by_zero() and self._cpu[str(instruction.operands[-1])] == 0:
+            if (
+                self._divides_by_zero is not None
+                and not self._divides_by_zero()
+                and self._cpu[str(instruction.operands[-1])] == 0
+            ):
                 self._report(instruction, "division", 0)
         elif instruction.is_float and not self._fpu_enabled():
             self._report(instruction, "no_fpu", 0)

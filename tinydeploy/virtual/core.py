@@ -9,8 +9,8 @@ from tinydeploy.errors import FirmwareFaultError
 from tinydeploy.virtual import exceptions, nvic, scs
 from tinydeploy.virtual.bus import Slot
 from tinydeploy.virtual.checks import Cause, StrictChecks
-from tinydeploy.virtual.counter import MAX_SLICE_CYCLES, BlockCounter
-from tinydeploy.virtual.cpu import FETCH, WRITE, Cpu
+from tinydeploy.virtual.counter import MAX_SLICE_CYCLES, THUMB, BlockCounter
+from tinydeploy.virtual.cpu import FETCH, WRITE, Cpu, RegisterList
 from tinydeploy.virtual.decode import Block, Instruction
 from tinydeploy.virtual.dwt import Dwt
 from tinydeploy.virtual.faults import KINDS, Fault
@@ -26,6 +26,7 @@ from tinydeploy.virtual.watch import CallWatch
 
 OnFault = Literal["stop", "vector"]
 _STACK_LIMITS = ("__stack_limit", "__StackLimit", "_sstack", "__stack_bottom")
+_MASK_REGISTERS = RegisterList("primask", "faultmask", "basepri")
 _TRAP_SVC, _TRAP_BREAKPOINT, _TRAPS_OF_RETURN = 2, 7, (3, 8)
 _UNICORN_UNDEFINED, _UNICORN_EXCEPTION = 10, 21
 
@@ -48,6 +49,7 @@ class CoreModel:
         self._trap: int | None = None
         self._invalid: tuple[str, int, int] | None = None
         self._event_register = False
+        self._unmasking: dict[Block, bool] = {}
         self._last_access: tuple[Block | None, int, int] = (None, -1, -1)
         self._handled = (0, 0)  # instructions and cycles of finished exceptions
         self._handler_start: tuple[int, int, int] | None = None
@@ -143,11 +145,11 @@ class CoreModel:
             self._trapped(trap, pc)
         elif invalid is not None:
             self._bad_access(*invalid, pc)
+        elif not self.cpu["xpsr"] & THUMB:
+            self._fault = Fault("state", pc, "branches to an address with bit 0 clear, which asks for Arm state")
         elif status:
             if self._hint(pc) in ("wfe", "yield"):
                 self._wait_for_event(pc)
-            elif not self.cpu["xpsr"] & 1 << 24:
-                self._fault = Fault("state", pc, "branches to an address with bit 0 clear, which asks for Arm state")
             else:
                 self._fault = Fault("undefined", pc, "executes an undefined instruction")
         elif progressed and self._hint(pc) == "wfi":
@@ -272,8 +274,8 @@ class CoreModel:
     # Exceptions
 
     def _masks(self) -> nvic.Masks:
-        cpu = self.cpu
-        return nvic.Masks(bool(cpu["primask"] & 1), bool(cpu["faultmask"] & 1), cpu["basepri"] & 0xFF)
+        primask, faultmask, basepri = self.cpu.read_registers(_MASK_REGISTERS)
+        return nvic.Masks(bool(primask & 1), bool(faultmask & 1), basepri & 0xFF)
 
     def _take_exception(self) -> bool:
         number = self.state.next_exception(self._masks())
@@ -351,10 +353,17 @@ class CoreModel:
         watched = self.watch.visit(block)
         moves = self.stack.visit(previous, block)
         checked = self.checks.visit(previous, block)
-        unmasks = previous is not None and any(i.mnemonic in ("cps", "msr") for i in previous.instructions)
+        unmasks = previous is not None and self._can_unmask(previous)
         if unmasks and self.state.pending and self.state.next_exception(self._masks()) is not None:
             self.counter.halt()
         return watched or moves or checked or unmasks
+
+    def _can_unmask(self, block: Block) -> bool:
+        known = self._unmasking.get(block)
+        if known is None:
+            known = any(instruction.mnemonic in ("cps", "msr") for instruction in block.instructions)
+            self._unmasking[block] = known
+        return known
 
     def _on_interrupt(self, number: int) -> None:
         self._trap = number

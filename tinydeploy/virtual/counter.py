@@ -15,6 +15,7 @@ from tinydeploy.virtual.cpu import Cpu
 from tinydeploy.virtual.decode import Block, Decoder, instruction_sizes
 from tinydeploy.virtual.models import CycleModel
 
+THUMB = 1 << 24  # of xPSR
 _BITS = 32  # cycles above, instructions below
 _MASK = (1 << _BITS) - 1
 _SELF = -1  # the key under which a dictionary holds its own block
@@ -200,12 +201,19 @@ class BlockCounter:
     def _slow(self, here: dict[int, Any], address: int, size: int) -> Entry:
         try:
             node = self._blocks.get(address)
+            if node is None and not self.cpu["xpsr"] & THUMB:
+                self.halt()  # a branch into Arm state: nothing here to decode
+                return 0, here
             if node is None:
                 node = {_SELF: self._decode(address, size)}
                 self._blocks[address] = node
             previous, block = here[_SELF], node[_SELF]
             each_time = self.visit(previous, block)
-            entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node)
+            aside = ~address - 1  # below _SELF: known, and visited all the same
+            entry: Entry | None = here.get(aside)
+            if entry is None:
+                entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node)
+                here[aside] = entry
             if not each_time:
                 here[address] = entry
             return entry

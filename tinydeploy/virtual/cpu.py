@@ -7,7 +7,7 @@ than Unicorn's own binding. Unicorn is GPLv2 by its COPYING file, so it is an op
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinydeploy.cores import Core
@@ -67,7 +67,22 @@ _reg_read = _native.uc_reg_read
 _reg_read.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
 _reg_write = _native.uc_reg_write
 _reg_write.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+_reg_read_batch = _native.uc_reg_read_batch
+_reg_read_batch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
+_reg_write_batch = _native.uc_reg_write_batch
+_reg_write_batch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
 _BLOCK_CALLBACK = ctypes.PYFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
+
+
+class RegisterList:
+    """Names of registers, prepared for `Cpu.read_registers` and `Cpu.write_registers`."""
+
+    def __init__(self, *names: str) -> None:
+        self.count = len(names)
+        self.numbers = (ctypes.c_int * self.count)(*(REGISTERS[name] for name in names))
+        self.values = (ctypes.c_uint32 * self.count)()
+        first = ctypes.addressof(self.values)
+        self.pointers = (ctypes.c_void_p * self.count)(*(first + 4 * index for index in range(self.count)))
 
 
 class Cpu:
@@ -126,24 +141,23 @@ class Cpu:
         _reg_read(self._handle, REGISTERS[register], self._value_at)
         return self._value.value & 0xFFFF_FFFF
 
+    def read_registers(self, registers: RegisterList) -> list[int]:
+        """Several registers at once."""
+        _reg_read_batch(self._handle, registers.numbers, registers.pointers, registers.count)
+        return list(registers.values)
+
+    def write_registers(self, registers: RegisterList, values: Sequence[int]) -> None:
+        """Several registers at once; one value each."""
+        registers.values[:] = list(values)
+        _reg_write_batch(self._handle, registers.numbers, registers.pointers, registers.count)
+
     def __setitem__(self, register: str, value: int) -> None:
         self._value.value = value & 0xFFFF_FFFF
         _reg_write(self._handle, REGISTERS[register], self._value_at)
 
     def on_block(self, hook: BlockHook) -> None:
         """Call `hook(_, address, size)` before each translation block; it must not raise."""
-        callback = _BLOCK_CALLBACK(hook)
-        self._keep.append(callback)
-        handle = ctypes.c_size_t()
-        binding.uclib.uc_hook_add(
-            self._handle,
-            ctypes.byref(handle),
-            unicorn_const.UC_HOOK_BLOCK,
-            ctypes.cast(callback, ctypes.c_void_p),
-            None,
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
-        )
+        self._add_code_hook(unicorn_const.UC_HOOK_BLOCK, hook, 1, 0)
 
     def on_interrupt(self, hook: InterruptHook) -> None:
         """Call `hook(number)` for SVC (2), BKPT (7) and a branch to EXC_RETURN (3, or 8 in later versions)."""
@@ -166,12 +180,38 @@ class Cpu:
 
         self._uc.hook_add(unicorn_const.UC_HOOK_MEM_UNMAPPED | unicorn_const.UC_HOOK_MEM_PROT, call)
 
-    def on_instruction(self, address: int, hook: Callable[[int], None]) -> None:
-        """Call `hook(address)` before the instruction there is executed, never when an IT block skips it."""
-        self._uc.hook_add(
-            unicorn_const.UC_HOOK_CODE, lambda _uc, at, _size, _user: hook(at), begin=address, end=address
-        )
+    def on_instruction(self, address: int, hook: Callable[[int, int, int], None]) -> None:
+        """Call `hook(_, address, _)` before the instruction there is executed, never when an IT block skips it.
+
+        It must not raise. Not while code runs.
+        """
+        self._add_code_hook(unicorn_const.UC_HOOK_CODE, hook, address, address)
         self.forget_code(address, 2)
+
+    def on_unaligned_base(self, address: int, register: str, hook: Callable[[], None]) -> None:
+        """Call `hook()` before the instruction at `address` is executed while `register` is not a multiple of 4."""
+        value, value_at, number, handle = self._value, self._value_at, REGISTERS[register], self._handle
+
+        def look(_uc: int, _address: int, _size: int) -> None:
+            _reg_read(handle, number, value_at)
+            if value.value & 3:
+                hook()
+
+        self.on_instruction(address, look)
+
+    def _add_code_hook(self, kind: int, hook: BlockHook, begin: int, end: int) -> None:
+        callback = _BLOCK_CALLBACK(hook)
+        self._keep.append(callback)
+        handle = ctypes.c_size_t()
+        binding.uclib.uc_hook_add(
+            self._handle,
+            ctypes.byref(handle),
+            kind,
+            ctypes.cast(callback, ctypes.c_void_p),
+            None,
+            ctypes.c_uint64(begin),
+            ctypes.c_uint64(end),
+        )
 
     def forget_code(self, address: int, size_bytes: int) -> None:
         """Drop translations of this range, because its bytes or hooks changed."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tinydeploy.virtual.cpu import Cpu
+from tinydeploy.virtual.cpu import Cpu, RegisterList
 
-_FRAME = ("r0", "r1", "r2", "r3", "r12", "lr")
+_FRAME = RegisterList("r0", "r1", "r2", "r3", "r12", "lr")
+_FP_FRAME = RegisterList(*(f"s{index}" for index in range(16)), "fpscr")
 _BASIC_BYTES, _EXTENDED_BYTES = 0x20, 0x68
 _FPCA = 4
 _SPSEL = 2
@@ -31,10 +32,10 @@ def enter(cpu: Cpu, number: int, return_address: int, handler: int, align8: bool
     size = _EXTENDED_BYTES if extended else _BASIC_BYTES
     realign = bool(sp & 4) and (align8 or extended)
     frame_at = sp - size & (~4 if align8 or extended else ~0) & 0xFFFF_FFFF
-    words = [cpu[register] for register in _FRAME]
+    words = cpu.read_registers(_FRAME)
     words += [return_address, xpsr & ~_REALIGNED | (_REALIGNED if realign else 0)]
     if extended:
-        words += [cpu[f"s{index}"] for index in range(16)] + [cpu["fpscr"], 0]
+        words += [*cpu.read_registers(_FP_FRAME), 0]
     try:
         cpu.write(frame_at, b"".join(word.to_bytes(4, "little") for word in words))
     except Exception as error:
@@ -67,9 +68,7 @@ def leave(cpu: Cpu, exc_return: int) -> int:
     xpsr = words[7]
     control = cpu["control"] & ~(_FPCA | _SPSEL)
     if extended:
-        for index in range(16):
-            cpu[f"s{index}"] = words[8 + index]
-        cpu["fpscr"] = words[24]
+        cpu.write_registers(_FP_FRAME, words[8:25])
     sp = frame_at + size | (4 if xpsr & _REALIGNED else 0)
     cpu[stack] = sp
     cpu["xpsr"] = xpsr & ~_REALIGNED
@@ -77,7 +76,6 @@ def leave(cpu: Cpu, exc_return: int) -> int:
         cpu["control"] = control | (_FPCA if extended else 0) | (_SPSEL if uses_psp else 0)
     else:
         cpu["control"] = cpu["control"] & ~_FPCA | (_FPCA if extended else 0)
-    for register, value in zip(_FRAME, words, strict=False):
-        cpu[register] = value
+    cpu.write_registers(_FRAME, words[:6])
     cpu["pc"] = words[6]
     return words[6] & ~1

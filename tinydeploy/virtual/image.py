@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from tinydeploy.errors import ToolchainError
+from tinydeploy.virtual.source import SourceLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class ElfImage:
             raise ToolchainError(f"{path}: cannot be read ({error.strerror}); build the firmware first") from error
         except ELFError as error:
             raise ToolchainError(f"{path}: not an ELF file ({error}); build the firmware first") from error
+        self._source = SourceLines(path)
         functions = sorted((s for s in self.symbols.values() if s.is_function), key=lambda s: s.address)
         self._functions = functions
         self._function_starts = [symbol.address for symbol in functions]
@@ -63,6 +64,10 @@ class ElfImage:
         if name not in self.symbols:
             raise ToolchainError(f"{self.path}: no symbol {name!r}; is it static, or dropped by the linker?")
         return self.symbols[name]
+
+    def address(self, place: int | str) -> int:
+        """An address as it is, or that of a symbol."""
+        return place if isinstance(place, int) else self.symbol(place).address
 
     def function_at(self, address: int) -> str | None:
         """The function whose code holds `address`."""
@@ -75,9 +80,7 @@ class ElfImage:
 
     def source_line(self, address: int) -> str | None:
         """``file.c:line`` of the code at `address`, from DWARF; None without debug information."""
-        starts, lines = self._lines
-        index = bisect.bisect_right(starts, address) - 1
-        return lines[index] if index >= 0 else None
+        return self._source.find(address)
 
     def describe(self, address: int) -> str:
         """``file.c:line (function)`` as far as the ELF knows, and always the address."""
@@ -86,15 +89,6 @@ class ElfImage:
         if function:
             place = f"{function} ({place})"
         return f"{line}, {place}" if line else place
-
-    @cached_property
-    def _lines(self) -> tuple[list[int], list[str | None]]:
-        with self.path.open("rb") as stream:
-            elf = ELFFile(stream)
-            if not elf.has_dwarf_info():
-                return [], []
-            rows = sorted(_line_rows(elf.get_dwarf_info()), key=lambda row: row[0])
-        return [row[0] for row in rows], [row[1] for row in rows]
 
 
 def _segments(elf: Any) -> list[Segment]:
@@ -126,25 +120,3 @@ def _symbols(elf: Any) -> list[Symbol]:
                 address = symbol["st_value"] & ~1 if is_function else symbol["st_value"]
                 found.append(Symbol(symbol.name, address, symbol["st_size"], is_function))
     return found
-
-
-def _line_rows(dwarf: Any) -> list[tuple[int, str | None]]:
-    rows: list[tuple[int, str | None]] = []
-    for unit in dwarf.iter_CUs():
-        program = dwarf.line_program_for_CU(unit)
-        if program is None:
-            continue
-        files = program["file_entry"]
-        first = 0 if program["version"] >= 5 else 1  # DWARF 5 counts files from 0
-        for entry in program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
-            if state.end_sequence:
-                rows.append((state.address, None))
-                continue
-            index = state.file - first
-            name = files[index].name.decode(errors="replace") if 0 <= index < len(files) else "?"
-            rows.append((state.address, f"{Path(name).name}:{state.line}"))
-    # A sequence that was dropped by the linker sits at address 0 and would shadow nothing real; keep only code.
-    return [row for row in rows if row[0]]

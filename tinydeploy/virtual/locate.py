@@ -15,10 +15,7 @@ def accessing_instruction(cpu: Cpu, block: Block, address: int, is_write: bool, 
     for index, instruction in enumerate(block.instructions):
         if index <= after or instruction.kind != kind or instruction.base is None:
             continue
-        if instruction.base == "pc":
-            base = instruction.address + 4 & ~3
-        else:
-            base = cpu[instruction.base]
+        base = instruction.address + 4 & ~3 if instruction.base == "pc" else cpu[instruction.base]
         offset = instruction.offset
         if instruction.index:
             offset += cpu[instruction.index] << instruction.shift

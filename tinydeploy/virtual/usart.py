@@ -38,8 +38,8 @@ _UNSUPPORTED_CR3 = {
 class Usart(Peripheral):
     """One UART.
 
-    `kernel_hz()`: its clock. `set_line(level)`: its interrupt. `pin(signal)`: None when a pin carries "TX" or "RX", else
-    why none does. `emit(value, format, baud)`: a frame has left the transmitter.
+    `kernel_hz()`: its clock. `set_line(level)`: its interrupt. `pin(signal)`: None when a pin carries "TX" or "RX",
+    else why none does. `emit(value, format, baud)`: a frame has left the transmitter.
     """
 
     def __init__(
@@ -67,8 +67,9 @@ class Usart(Peripheral):
         self._idle: Event | None = None
         self.readers = {ISR: self._read_isr, RDR: self._read_rdr, ICR: lambda: 0, RQR: lambda: 0}
         self.writers = {
-            CR1: self._write_cr1, CR2: self._write_cr2, CR3: self._write_cr3, BRR: self._write_brr, ISR: lambda _v: None,
-            ICR: self._write_icr, RQR: self._write_rqr, TDR: self._write_tdr, RDR: lambda _v: None,
+            CR1: self._write_cr1, CR2: self._write_cr2, CR3: self._write_cr3, BRR: self._write_brr,
+            ICR: self._write_icr, RQR: self._write_rqr, TDR: self._write_tdr,
+            ISR: lambda _value: None, RDR: lambda _value: None,
         }  # fmt: skip
 
     def reset(self) -> None:

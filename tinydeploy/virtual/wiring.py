@@ -15,7 +15,7 @@ CHIPS = {chip.family: chip for chip in (STM32F746, STM32L4R5)}
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """``hse_hz``: what the board feeds to HSE, None for nothing. ``tx`` and ``rx``: port and pin, seen from the chip."""
+    """``hse_hz``: what the board feeds to HSE, None for nothing. ``tx`` and ``rx``: the chip's port and pin."""
 
     hse_hz: int | None
     tx: tuple[str, int]

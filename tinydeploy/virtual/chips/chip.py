@@ -49,6 +49,14 @@ class UartPlace:
     pins: tuple[tuple[str, str, int, int], ...]
 
 
+def uart(
+    name: str, irq: int, function: int, *, tx: str, rx: str, fifo: bool = False, low_power: bool = False
+) -> UartPlace:
+    """A UART whose pins, such as "A9 B6", all carry it as the same alternate function."""
+    places = [("TX", pin) for pin in tx.split()] + [("RX", pin) for pin in rx.split()]
+    return UartPlace(name, irq, low_power, fifo, tuple((kind, pin[0], int(pin[1:]), function) for kind, pin in places))
+
+
 class ClockControl(Protocol):
     """RCC, PWR and FLASH of a family: peripherals, the clocks that follow, the enable bits."""
 

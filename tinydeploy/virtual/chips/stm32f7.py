@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, UartPlace
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
 from tinydeploy.virtual.chips.stm32f7_clock import HSI_HZ, Stm32F7Clocks
 
 KIB = 1024
@@ -54,21 +54,15 @@ _ROWS = (
 )
 # RM0385 "Interrupt and exception vectors"; DS10916 "alternate function mapping".
 _UARTS = (
-    UartPlace("USART1", 37, False, False, (("TX", "A", 9, 7), ("TX", "B", 6, 7), ("RX", "A", 10, 7), ("RX", "B", 7, 7))),
-    UartPlace("USART2", 38, False, False, (("TX", "A", 2, 7), ("TX", "D", 5, 7), ("RX", "A", 3, 7), ("RX", "D", 6, 7))),
-    UartPlace(
-        "USART3", 39, False, False,
-        (("TX", "B", 10, 7), ("TX", "C", 10, 7), ("TX", "D", 8, 7), ("RX", "B", 11, 7), ("RX", "C", 11, 7), ("RX", "D", 9, 7)),
-    ),
-    UartPlace(
-        "UART4", 52, False, False,
-        (("TX", "A", 0, 8), ("TX", "C", 10, 8), ("TX", "H", 13, 8), ("RX", "A", 1, 8), ("RX", "C", 11, 8), ("RX", "I", 9, 8)),
-    ),
-    UartPlace("UART5", 53, False, False, (("TX", "C", 12, 8), ("RX", "D", 2, 8))),
-    UartPlace("USART6", 71, False, False, (("TX", "C", 6, 8), ("TX", "G", 14, 8), ("RX", "C", 7, 8), ("RX", "G", 9, 8))),
-    UartPlace("UART7", 82, False, False, (("TX", "E", 8, 8), ("TX", "F", 7, 8), ("RX", "E", 7, 8), ("RX", "F", 6, 8))),
-    UartPlace("UART8", 83, False, False, (("TX", "E", 1, 8), ("RX", "E", 0, 8))),
-)  # fmt: skip
+    uart("USART1", 37, 7, tx="A9 B6", rx="A10 B7"),
+    uart("USART2", 38, 7, tx="A2 D5", rx="A3 D6"),
+    uart("USART3", 39, 7, tx="B10 C10 D8", rx="B11 C11 D9"),
+    uart("UART4", 52, 8, tx="A0 C10 H13", rx="A1 C11 I9"),
+    uart("UART5", 53, 8, tx="C12", rx="D2"),
+    uart("USART6", 71, 8, tx="C6 G14", rx="C7 G9"),
+    uart("UART7", 82, 8, tx="E8 F7", rx="E7 F6"),
+    uart("UART8", 83, 8, tx="E1", rx="E0"),
+)
 
 STM32F746 = Chip(
     family="stm32f7",

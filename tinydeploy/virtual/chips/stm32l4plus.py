@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, UartPlace
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
 from tinydeploy.virtual.chips.stm32l4plus_clock import Stm32L4PlusClocks
 
 KIB = 1024
@@ -59,28 +59,13 @@ _ROWS = (
 )
 # RM0432 "Interrupt and exception vectors"; DS12023 "Alternate function".
 _UARTS = (
-    UartPlace(
-        "USART1", 37, False, True,
-        (("TX", "A", 9, 7), ("TX", "B", 6, 7), ("TX", "G", 9, 7), ("RX", "A", 10, 7), ("RX", "B", 7, 7), ("RX", "G", 10, 7)),
-    ),
-    UartPlace("USART2", 38, False, True, (("TX", "A", 2, 7), ("TX", "D", 5, 7), ("RX", "A", 3, 7), ("RX", "D", 6, 7))),
-    UartPlace(
-        "USART3", 39, False, True,
-        (
-            ("TX", "B", 10, 7), ("TX", "C", 4, 7), ("TX", "C", 10, 7), ("TX", "D", 8, 7),
-            ("RX", "B", 11, 7), ("RX", "C", 5, 7), ("RX", "C", 11, 7), ("RX", "D", 9, 7),
-        ),
-    ),
-    UartPlace("UART4", 52, False, True, (("TX", "A", 0, 8), ("TX", "C", 10, 8), ("RX", "A", 1, 8), ("RX", "C", 11, 8))),
-    UartPlace("UART5", 53, False, True, (("TX", "C", 12, 8), ("RX", "D", 2, 8))),
-    UartPlace(
-        "LPUART1", 70, True, True,
-        (
-            ("TX", "A", 2, 8), ("TX", "B", 11, 8), ("TX", "C", 1, 8), ("TX", "G", 7, 8),
-            ("RX", "A", 3, 8), ("RX", "B", 10, 8), ("RX", "C", 0, 8), ("RX", "G", 8, 8),
-        ),
-    ),
-)  # fmt: skip
+    uart("USART1", 37, 7, tx="A9 B6 G9", rx="A10 B7 G10", fifo=True),
+    uart("USART2", 38, 7, tx="A2 D5", rx="A3 D6", fifo=True),
+    uart("USART3", 39, 7, tx="B10 C4 C10 D8", rx="B11 C5 C11 D9", fifo=True),
+    uart("UART4", 52, 8, tx="A0 C10", rx="A1 C11", fifo=True),
+    uart("UART5", 53, 8, tx="C12", rx="D2", fifo=True),
+    uart("LPUART1", 70, 8, tx="A2 B11 C1 G7", rx="A3 B10 C0 G8", fifo=True, low_power=True),
+)
 
 STM32L4R5 = Chip(
     family="stm32l4plus",

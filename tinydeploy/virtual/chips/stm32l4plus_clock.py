@@ -256,5 +256,5 @@ class Stm32L4PlusClocks:
             self._above_80_since_ps = now
         if clocks.hclk_hz > 80 * MHZ and now - self._above_80_since_ps < _BOOST_SETTLE_PS:
             raise SiliconError(
-                f"runs the core at {mhz(clocks.hclk_hz)} at once; above 80 MHz it must first run with HPRE at 2 for 1 us"
+                f"runs the core at {mhz(clocks.hclk_hz)} at once; above 80 MHz run with HPRE at 2 for 1 us first"
             )

@@ -26,3 +26,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-cores", action="store_true", help="run every operator case on every virtual core, not shared among them"
     )
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/expected instead of comparing")

@@ -278,8 +278,8 @@ def load_board(name_or_path: str) -> Board:
         return parse_board(read_toml(path, name_or_path), path.stem)
     known = board_names()
     if name_or_path not in known:
-        hint = did_you_mean(name_or_path, known)
-        raise BoardError(f"unknown board {name_or_path!r}{hint}; known boards: {', '.join(known)}")
+        hint = did_you_mean(name_or_path, known) or f"; the boards are {', '.join(known)}"
+        raise BoardError(f"unknown board {name_or_path!r}{hint}")
     path = resource_dir("boards") / f"{name_or_path}.toml"
     return parse_board(read_toml(path, f"boards/{path.name}"), name_or_path)
 

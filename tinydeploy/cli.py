@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.Exit as leave:
         code = leave.exit_code
     except click.ClickException as error:
-        error.show()
+        click.echo(f"error: {_in_our_words(error)}", err=True)
         code = 2
     except TinydeployError as error:
         click.echo(f"error: {error}", err=True)
@@ -64,6 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout = None
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_our_words(error: click.ClickException) -> str:
+    """A mistake on the command line as one sentence: what is wrong, and where to look."""
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.NoSuchOption):
+        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        message = f"there is no option {error.option_name}{did_you_mean(error.option_name, [*known, '--help'])}"
+    else:
+        message = error.format_message().rstrip(".")
+        message = message[:1].lower() + message[1:]
+    return message if context is None or message.endswith("?") else f"{message}; see {context.command_path} --help"
 
 
 @cli.command(short_help="Train or take a model, prove, compile and build it.")

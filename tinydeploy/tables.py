@@ -17,7 +17,7 @@ def table(texts: Sequence[str], numbers: Sequence[str]) -> Table:
     """An empty table with these columns. Where the terminal is narrow the texts are shortened, never the numbers."""
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in texts:
-        made.add_column(column, overflow="ellipsis", max_width=36)
+        made.add_column(column, overflow="ellipsis", max_width=40)
     for column in numbers:
         made.add_column(column, justify="right", no_wrap=True)
     return made

@@ -1,0 +1,72 @@
+/* STM32 Nucleo-144 (NUCLEO-L4R5ZI) (STM32L4R5ZIT6, Cortex-M4): the facts of boards/nucleo_l4r5zi.toml
+ * that firmware needs, and waiting for interrupts. Frequencies in Hz, sizes in bytes.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BOARD_NAME "nucleo_l4r5zi"
+#define BOARD_TITLE "STM32 Nucleo-144 (NUCLEO-L4R5ZI)"
+#define BOARD_CORE_HZ 120000000u
+#define BOARD_HAS_FPU 1
+#define BOARD_HAS_CACHES 0
+/* Armv7-M and later have configurable fault handlers and their status registers; Armv6-M has not. */
+#define BOARD_HAS_FAULT_STATUS 1
+/* Cortex-M7: DWT registers are behind a lock. */
+#define BOARD_HAS_DWT_LOCK 0
+#define BOARD_FLASH_ORIGIN 0x08000000u
+#define BOARD_FLASH_BYTES 2097152u
+#define BOARD_RAM_ORIGIN 0x20000000u
+#define BOARD_RAM_BYTES 655360u
+#define BOARD_STACK_BYTES 8192u
+#define BOARD_IRQ_COUNT 95
+
+/* Clock tree, stm32l4plus */
+#define BOARD_CLOCK_SYSCLK_HZ 120000000u
+#define BOARD_CLOCK_FLASH_WAIT_STATES 5u
+#define BOARD_CLOCK_SOURCE_HSI 1
+#define BOARD_CLOCK_PLL_M 4u
+#define BOARD_CLOCK_PLL_N 60u
+#define BOARD_CLOCK_PLL_R 2u
+#define BOARD_CLOCK_BOOST 1
+#define BOARD_CLOCK_VDDIO2 1
+#define BOARD_CLOCK_HPRE 0u /* AHB / 1 */
+#define BOARD_CLOCK_PPRE1 0u /* APB1 / 1 */
+#define BOARD_CLOCK_PPRE2 0u /* APB2 / 1 */
+
+/* LPUART1 on PG7 (TX), PG8 (RX); kernel clock APB1 */
+#define BOARD_UART_BASE 0x40008000u
+#define BOARD_UART_IRQ 70
+#define BOARD_UART_CLOCK_HZ 120000000u
+#define BOARD_UART_BAUD 115200u
+#define BOARD_UART_BRR 266667u
+#define BOARD_UART_ENABLE_REGISTER 0x4002105Cu
+#define BOARD_UART_ENABLE_BIT 0u
+#define BOARD_GPIO_ENABLE_REGISTER 0x4002104Cu
+#define BOARD_UART_TX_GPIO 0x48001800u
+#define BOARD_UART_TX_GPIO_ENABLE_BIT 6u
+#define BOARD_UART_TX_PIN 7u
+#define BOARD_UART_TX_AF 8u
+#define BOARD_UART_RX_GPIO 0x48001800u
+#define BOARD_UART_RX_GPIO_ENABLE_BIT 6u
+#define BOARD_UART_RX_PIN 8u
+#define BOARD_UART_RX_AF 8u
+
+/* Set by every interrupt handler that has something to tell, cleared by board_wait_for_event. */
+extern volatile bool board_event;
+
+/* Sleeps until an interrupt handler has set board_event since the last call. No wake-up is lost:
+ * with interrupts masked none can come between the test and WFI, and WFI wakes on a pending one
+ * that is masked. May return early: test your condition in a loop around it. */
+static inline void board_wait_for_event(void) {
+    __asm volatile("cpsid i" ::: "memory");
+    if (!board_event) {
+        __asm volatile("dsb\n wfi" ::: "memory");
+    }
+    board_event = false;
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+#endif

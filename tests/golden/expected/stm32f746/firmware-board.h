@@ -1,0 +1,79 @@
+/* STM32F746 Discovery (32F746GDISCOVERY) (STM32F746NGH6, Cortex-M7): the facts of boards/stm32f746.toml
+ * that firmware needs, and waiting for interrupts. Frequencies in Hz, sizes in bytes.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BOARD_NAME "stm32f746"
+#define BOARD_TITLE "STM32F746 Discovery (32F746GDISCOVERY)"
+#define BOARD_CORE_HZ 216000000u
+#define BOARD_HAS_FPU 1
+#define BOARD_HAS_CACHES 1
+/* Armv7-M and later have configurable fault handlers and their status registers; Armv6-M has not. */
+#define BOARD_HAS_FAULT_STATUS 1
+/* Cortex-M7: DWT registers are behind a lock. */
+#define BOARD_HAS_DWT_LOCK 1
+#define BOARD_FLASH_ORIGIN 0x08000000u
+#define BOARD_FLASH_BYTES 1048576u
+#define BOARD_RAM_ORIGIN 0x20010000u
+#define BOARD_RAM_BYTES 262144u
+#define BOARD_DTCM_ORIGIN 0x20000000u
+#define BOARD_DTCM_BYTES 65536u
+#define BOARD_ITCM_ORIGIN 0x00000000u
+#define BOARD_ITCM_BYTES 16384u
+#define BOARD_STACK_BYTES 8192u
+#define BOARD_IRQ_COUNT 98
+
+/* Clock tree, stm32f7 */
+#define BOARD_CLOCK_SYSCLK_HZ 216000000u
+#define BOARD_CLOCK_FLASH_WAIT_STATES 7u
+#define BOARD_CLOCK_SOURCE_HSE 1
+#define BOARD_CLOCK_HSE_HZ 25000000u
+#define BOARD_CLOCK_HSE_BYPASS 0
+#define BOARD_CLOCK_PLL_M 25u
+#define BOARD_CLOCK_PLL_N 432u
+#define BOARD_CLOCK_PLL_P 2u
+#define BOARD_CLOCK_PLL_Q 9u
+#define BOARD_CLOCK_OVER_DRIVE 1
+#define BOARD_CLOCK_HPRE 0u /* AHB / 1 */
+#define BOARD_CLOCK_PPRE1 5u /* APB1 / 4 */
+#define BOARD_CLOCK_PPRE2 4u /* APB2 / 2 */
+#define BOARD_CLOCK_FALLBACK_PLL_M 16u /* from HSI, when HSE does not start */
+
+/* USART1 on PA9 (TX), PB7 (RX); kernel clock APB2 */
+#define BOARD_UART_BASE 0x40011000u
+#define BOARD_UART_IRQ 37
+#define BOARD_UART_CLOCK_HZ 108000000u
+#define BOARD_UART_BAUD 115200u
+#define BOARD_UART_BRR 938u
+#define BOARD_UART_ENABLE_REGISTER 0x40023844u
+#define BOARD_UART_ENABLE_BIT 4u
+#define BOARD_GPIO_ENABLE_REGISTER 0x40023830u
+#define BOARD_UART_TX_GPIO 0x40020000u
+#define BOARD_UART_TX_GPIO_ENABLE_BIT 0u
+#define BOARD_UART_TX_PIN 9u
+#define BOARD_UART_TX_AF 7u
+#define BOARD_UART_RX_GPIO 0x40020400u
+#define BOARD_UART_RX_GPIO_ENABLE_BIT 1u
+#define BOARD_UART_RX_PIN 7u
+#define BOARD_UART_RX_AF 7u
+
+/* Set by every interrupt handler that has something to tell, cleared by board_wait_for_event. */
+extern volatile bool board_event;
+
+/* Sleeps until an interrupt handler has set board_event since the last call. No wake-up is lost:
+ * with interrupts masked none can come between the test and WFI, and WFI wakes on a pending one
+ * that is masked. May return early: test your condition in a loop around it. */
+static inline void board_wait_for_event(void) {
+    __asm volatile("cpsid i" ::: "memory");
+    if (!board_event) {
+        __asm volatile("dsb\n wfi" ::: "memory");
+    }
+    board_event = false;
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+#endif

@@ -127,7 +127,7 @@ __attribute__((noreturn)) void Reset_Handler(void) {
     idle_forever();
     __builtin_unreachable();
 }
-#define HANDLER(name) __attribute__((weak)) void name(void) { for (;;) {} }
+#define HANDLER(name) __attribute__((weak)) void name(void);
 HANDLER(NMI_Handler) HANDLER(HardFault_Handler) HANDLER(MemManage_Handler) HANDLER(BusFault_Handler)
 HANDLER(UsageFault_Handler) HANDLER(SVC_Handler) HANDLER(PendSV_Handler) HANDLER(SysTick_Handler)
 HANDLER(Uart_Handler) HANDLER(Irq0_Handler) HANDLER(Irq1_Handler) HANDLER(Irq2_Handler)

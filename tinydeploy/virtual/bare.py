@@ -123,7 +123,7 @@ class BareCore:
         moves = self._stack.visit(previous, block)
         return self._checks.visit(previous, block) or moves
 
-    def _report(self, instruction: Instruction, _cause: Cause, _steps: int) -> None:
+    def _report(self, instruction: Instruction, _cause: Cause) -> None:
         self._fail(
             f"{self.image.describe(instruction.address)}: '{instruction.text}' at an address that is not a multiple of "
             "4 faults on silicon"

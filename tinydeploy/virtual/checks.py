@@ -1,7 +1,7 @@
 """What the emulator lets pass and silicon does not: FP with the FPU off, unaligned LDRD and LDM, division by zero.
 
-Most is decided when a block begins. `report(instruction, cause, steps)` is told the instruction that will fault, and
-how many instructions before it the core stands.
+Whether a block needs a closer look is decided when it begins; then a hook on the instruction itself tells
+`report(instruction, cause)` right before it would act, so that a fault handler finds the core as silicon leaves it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinydeploy.virtual.cpu import Cpu
 from tinydeploy.virtual.decode import Block, Instruction
 
 Cause = Literal["unaligned", "no_fpu", "division"]
-Report = Callable[[Instruction, Cause, int], None]
+Report = Callable[[Instruction, Cause], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,15 @@ class StrictChecks:
         facts = self._facts.get(block)
         if facts is None:
             facts = self._facts[block] = self._examine(block)
-        if facts.floats and not self._fpu_enabled() and not facts.floats[0].in_it_block:
-            self._report(facts.floats[0], "no_fpu", block.instructions.index(facts.floats[0]))
+        if facts.floats and not self._fpu_enabled():
+            self._watch(facts.floats[0])
             return True
         alignment = facts.alignment
         if alignment is None or not alignment.at_entry:
             return False
         bad = alignment.unaligned(self._cpu.__getitem__) if previous is not block else None
         if bad is not None:
-            self._report(bad, "unaligned", block.instructions.index(bad))
+            self._watch(bad)
             return True
         return previous is not block
 
@@ -77,10 +77,14 @@ class StrictChecks:
         if self._divides_by_zero is not None:
             to_hook += [instruction for instruction in block.instructions if instruction.kind == "divide"]
         for instruction in to_hook:
-            if instruction.address not in self._hooked:
-                self._hooked.add(instruction.address)
-                self._counter.after_run(functools.partial(self._hook, instruction))
+            self._watch(instruction)
         return _Facts(floats, alignment)
+
+    def _watch(self, instruction: Instruction) -> None:
+        """From now on look at this instruction each time; code that runs must stop for that once."""
+        if instruction.address not in self._hooked:
+            self._hooked.add(instruction.address)
+            self._counter.after_run(functools.partial(self._hook, instruction))
 
     def _hook(self, instruction: Instruction) -> None:
         if instruction.is_float or instruction.kind == "divide":
@@ -96,8 +100,8 @@ class StrictChecks:
                 and not self._divides_by_zero()
                 and self._cpu[str(instruction.operands[-1])] == 0
             ):
-                self._report(instruction, "division", 0)
+                self._report(instruction, "division")
         elif instruction.is_float and not self._fpu_enabled():
-            self._report(instruction, "no_fpu", 0)
+            self._report(instruction, "no_fpu")
         elif instruction.base is not None and self._cpu[instruction.base] & 3:
-            self._report(instruction, "unaligned", 0)
+            self._report(instruction, "unaligned")

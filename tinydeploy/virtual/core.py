@@ -158,9 +158,9 @@ class CoreModel:
                 self.fail("enters a deep sleep mode (SCR.SLEEPDEEP), which the virtual board does not model", pc)
 
     def _hint(self, pc: int) -> str:
-        """The hint instruction right before `pc`, if the last block ended with one."""
+        """The mnemonic of the instruction right before `pc`, if the last block ended there."""
         block = self.counter.block
-        return block.last.text if block is not None and block.end == pc and block.last.mnemonic == "hint" else ""
+        return block.last.mnemonic if block is not None and block.end == pc else ""
 
     def _wait_for_event(self, pc: int) -> None:
         if self._hint(pc) == "wfe":
@@ -225,13 +225,13 @@ class CoreModel:
         pc = block.instructions[index].address if block is not None and index is not None else self.cpu["pc"]
         self.fail(f"{message} (0x{address:08x})", pc)
 
-    def _report(self, instruction: Instruction, cause: Cause, steps: int) -> None:
+    def _report(self, instruction: Instruction, cause: Cause) -> None:
         words = {
             "unaligned": f"'{instruction.text}' at an address that is not a multiple of 4",
             "no_fpu": f"'{instruction.text}' while the FPU is off; enable it in CPACR first",
             "division": f"'{instruction.text}' divides by zero with CCR.DIV_0_TRP set",
         }
-        self._fault = self._fault or Fault(cause, instruction.address, words[cause], steps=steps)
+        self._fault = self._fault or Fault(cause, instruction.address, words[cause])
         self.counter.halt()
         self.cpu.stop()
 
@@ -247,9 +247,7 @@ class CoreModel:
         if self.on_fault == "stop":
             self.fail(fault.message, fault.pc)
             return
-        if fault.steps:
-            self.counter.step(self.cpu["pc"], fault.steps)
-        elif fault.kind in ("unaligned", "no_fpu", "division"):
+        if fault.kind in ("unaligned", "no_fpu", "division"):
             self.counter.uncharge_from(fault.pc)
         kind, registers = KINDS[fault.kind], self.scs.registers
         registers[scs.CFSR] |= kind.cfsr

@@ -142,23 +142,6 @@ class BlockCounter:
         self._instructions += total & _MASK
         self._cycles += total >> _BITS
 
-    def step(self, pc: int, count: int) -> None:
-        """Run the next `count` instructions, which lie in one block, and charge just these."""
-        if not count:
-            return
-        block = self._blocks[pc][_SELF]
-        visit, self.visit = self.visit, lambda _previous, _block: True
-        self.forget_edges()
-        self._begin(MAX_SLICE_CYCLES)
-        try:
-            self.cpu.step(pc, count)
-        finally:
-            self._fold()
-            self.visit = visit
-            self.forget_edges()
-        self._instructions += count
-        self._cycles += self.model.prefix(block, count)
-
     def add_cycles(self, cycles: int) -> None:
         """Charge what no instruction does: exception entry and return."""
         self._cycles += cycles

@@ -221,10 +221,6 @@ class Cpu:
         """Run from `pc` until `stop`, an exception or an error; returns Unicorn's error number, 0 for none."""
         return int(_emu_start(self._handle, pc | 1, _NO_END, 0, 0))
 
-    def step(self, pc: int, count: int) -> int:
-        """Run `count` instructions from `pc`; slow, since Unicorn translates anew."""
-        return int(_emu_start(self._handle, pc | 1, _NO_END, 0, count))
-
     def stop(self) -> None:
         """End `start` before the current block begins (from the block hook) or after it ends (from a device)."""
         _emu_stop(self._handle)

@@ -22,7 +22,8 @@ Kind = Literal["alu", "multiply", "divide", "load", "store", "branch", "float", 
 
 _BRANCHES = {"b", "bl", "bx", "blx", "cbz", "cbnz", "tbb", "tbh"}
 _MULTIPLIES = ("mul", "mla", "mls", "smul", "smla", "smls", "smm", "smuad", "smusd", "umull", "umlal", "umaal", "usad")
-_SYSTEM = {"mrs", "msr", "cps", "dsb", "dmb", "isb", "hint", "wfi", "wfe", "sev", "svc", "bkpt", "clrex"}
+_HINTS = ("nop", "yield", "wfi", "wfe", "sev", "csdb", "dbg", "")
+_SYSTEM = {"mrs", "msr", "cps", "dsb", "dmb", "isb", "svc", "bkpt", "clrex", *_HINTS[1:]}
 _RENAMED = {"fconsts": "vmov", "fconstd": "vmov"}
 _ALIASES = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12"}
 _LOADS = ("ldr", "ldm", "pop", "vldr", "vldm", "vpop", "tbb", "tbh", "pld", "pli")
@@ -161,6 +162,8 @@ class Decoder:
             text = f".inst 0x{code[:2][::-1].hex()}{code[2:][::-1].hex()}"
             return Instruction(address, size, "unknown", text, "alu", frozenset(), frozenset(), in_it, in_it, ())
         mnemonic = _RENAMED.get(raw.insn_name(), raw.insn_name())
+        if mnemonic == "hint":
+            mnemonic = next(name for name in _HINTS if raw.mnemonic.startswith(name))
         reads, writes = raw.regs_access()
         kind = _kind(mnemonic)
         operands = raw.operands

@@ -34,13 +34,9 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of the running code. ``pc`` is the instruction's address; ``address`` the data's, where there is one.
-
-    ``steps``: the core stands that many instructions before ``pc``.
-    """
+    """A fault of the running code. ``pc`` is the instruction's address; ``address`` the data's, where there is one."""
 
     kind: str
     pc: int
     message: str
     address: int | None = None
-    steps: int = 0

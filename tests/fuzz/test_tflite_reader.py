@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import struct
 import tempfile
@@ -14,6 +15,9 @@ import pytest
 from support.cases import TABLES
 from support.net import Net
 
+from tinydeploy.codegen import generate
+from tinydeploy.compiler import compile_graph
+from tinydeploy.cores import CORES
 from tinydeploy.errors import TinydeployError
 from tinydeploy.tflite import read_model
 
@@ -149,6 +153,20 @@ def test_mutated_models_give_a_graph_or_one_sentence() -> None:
     read = fuzz(models(), MUTATIONS, 1)
     # Both ends are reached: damage that is noticed, and damage (to weights, say) that leaves a valid model.
     assert MUTATIONS // 20 < read < MUTATIONS * 19 // 20
+
+
+def test_mutated_models_that_are_read_also_compile() -> None:
+    rng = np.random.default_rng(3)
+    originals, compiled = models(), 0
+    for _ in range(1000):
+        data = bytearray(originals[int(rng.integers(len(originals)))])
+        mutated = bytes(MUTATIONS_BY_KIND[int(rng.integers(len(MUTATIONS_BY_KIND)))](data, rng))
+        start = time.monotonic()
+        with contextlib.suppress(TinydeployError):
+            generate(compile_graph(read_model(mutated, "fuzz"), CORES["m4"]))
+            compiled += 1
+        assert time.monotonic() - start < SLOWEST_S
+    assert compiled > 20
 
 
 def test_mutations_of_the_reference_models(shared_models: list[Path]) -> None:

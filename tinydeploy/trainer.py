@@ -89,7 +89,9 @@ class Evaluator:
         shape = (None, preprocess.input_size, preprocess.input_size, preprocess.channels)
         tf = import_tensorflow()
         self._run = tf.function(
-            lambda images: model(images, training=False), input_signature=[tf.TensorSpec(shape, tf.float32)]
+            lambda images: model(images, training=False),
+            input_signature=[tf.TensorSpec(shape, tf.float32)],
+            autograph=False,
         )
 
     def predictions(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -128,7 +130,8 @@ def _train_step(tf: Any, keras: Any, model: Any, dataset: Dataset, preprocess: P
     """One compiled step: (uint8 images, labels, augmentation seed, learning rate) to the loss before it."""
     optimizer = keras.optimizers.Adam(dataset.recipe.learning_rate)
     optimizer.build(model.trainable_variables)
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    smoothing, classes = dataset.recipe.label_smoothing, len(dataset.class_names)
+    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
     distort = augmenter(dataset.recipe.augmentation)
     size, channels = preprocess.input_size, preprocess.channels
 
@@ -136,7 +139,8 @@ def _train_step(tf: Any, keras: Any, model: Any, dataset: Dataset, preprocess: P
         pixels = distort(tf.cast(images, tf.float32), seed)
         optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
-            loss = loss_of(labels, model((pixels - preprocess.offset) / preprocess.divisor, training=True))
+            logits = model((pixels - preprocess.offset) / preprocess.divisor, training=True)
+            loss = loss_of(tf.one_hot(labels, classes), logits)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         return loss
@@ -147,4 +151,4 @@ def _train_step(tf: Any, keras: Any, model: Any, dataset: Dataset, preprocess: P
         tf.TensorSpec((2,), tf.int32),
         tf.TensorSpec((), tf.float32),
     ]
-    return tf.function(step, input_signature=signature)
+    return tf.function(step, input_signature=signature, autograph=False)

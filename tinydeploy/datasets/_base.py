@@ -45,12 +45,16 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How training goes on this data: the peak of `learning_rate`, the share of `dropout` before the classifier."""
+    """How training goes on this data: the peak of `learning_rate`, the share of `dropout` before the classifier.
+
+    `label_smoothing` is the share of certainty that the targets spread over all classes.
+    """
 
     epochs: int
     learning_rate: float
     augmentation: Augmentation
     dropout: float = 0.0
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

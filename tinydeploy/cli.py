@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -243,13 +244,21 @@ def _session(port: str | None, project: Project) -> Iterator[Session]:
 
     board = load_board(project.board)
     transport: Transport
+    place_input = None
     if port is None:
+        from tinydeploy.image import read_image
         from tinydeploy.virtual import VirtualBoard
 
-        transport = VirtualTransport(VirtualBoard(board, project.elf), board.uart.baud)
+        virtual = VirtualBoard(board, project.elf)
+        transport = VirtualTransport(virtual, board.uart.baud)
+        arena = read_image(project.elf).symbol("arena")
+        if arena is not None:
+            place_input = functools.partial(virtual.poke, arena.address + project.input.offset_bytes)
     else:
         transport = SerialTransport(port, board.uart.baud)
-    session = Session(transport, on_text=lambda line: click.echo(f"device: {line}", err=True))
+    session = Session(
+        transport, on_text=lambda line: click.echo(f"device: {line.rstrip()}", err=True), place_input=place_input
+    )
     try:
         yield session
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinydeploy import stamp
 from tinydeploy.boards import Board, load_board
-from tinydeploy.errors import ModelError, UsageError
+from tinydeploy.errors import ModelError, OutputError, UsageError
 from tinydeploy.fit import require_fit
 from tinydeploy.image import Image, read_image
 from tinydeploy.progress import Watcher, ignore_progress
@@ -99,6 +100,7 @@ def build(request: Request, *, progress: Watcher = ignore_progress, stage: Stage
         return Build(folder, board, read_image(folder / "build/firmware.elf"), manifest, fresh=True)
     from tinydeploy.firmware import write_project
 
+    _require_writable(folder)
     sources = _sources(request, board, progress, stage)
     stage(f"build    {request.toolchain}, {folder}")
     stamp.forget(folder)
@@ -125,6 +127,16 @@ def _check(request: Request) -> None:
         raise UsageError("--samples goes with --model; a trained network brings its own test samples")
     if request.samples is not None and not request.samples.is_file():
         raise UsageError(f"there are no samples {request.samples}; give an .npz with inputs and perhaps labels")
+
+
+def _require_writable(folder: Path) -> None:
+    """Refuse a place that cannot be written before a training is spent on it."""
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "may not be written" if place.is_dir() else "is not a folder"
+        raise OutputError(f"cannot write {folder}: {place} {why}; choose another folder with --out")
 
 
 def _key(request: Request, board: Board) -> str:

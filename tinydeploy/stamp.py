@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tinydeploy.boards import Board
+from tinydeploy.errors import OutputError, UsageError
 from tinydeploy.firmware import write_if_changed
 from tinydeploy.resources import resource_dir
 
@@ -24,8 +25,11 @@ def digest(*parts: object) -> str:
 
 
 def file_state(path: Path) -> str:
-    """The content of a file that is worth reading: a model, samples."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The content of a file that is worth reading: a model, samples. Raises UsageError where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def tool_state() -> str:
@@ -60,7 +64,11 @@ def remember(folder: Path, key: str, names: Iterable[str]) -> None:
 
 def forget(folder: Path) -> None:
     """Before a project is touched: whatever happens now, it is not what the stamp says."""
-    (folder / _STAMP).unlink(missing_ok=True)
+    stamp = folder / _STAMP
+    try:
+        stamp.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {stamp}: {error.strerror}; choose another folder with --out") from error
 
 
 def _look(path: Path) -> tuple[str, int, int]:

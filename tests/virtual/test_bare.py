@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from tinydeploy.cores import CORES
 from tinydeploy.errors import FirmwareFaultError, ToolchainError
 from tinydeploy.virtual.bare import BareCore, run_function
+
+Compile = Callable[..., Path]
 
 SOURCE = """
 #include <stdint.h>
@@ -59,17 +62,17 @@ NAKED ldm_in_it(char *p) {
 
 
 @pytest.fixture(scope="module", params=["m4", "m7"])
-def bare(request: pytest.FixtureRequest, compile_c: object) -> BareCore:
-    return BareCore(CORES[request.param], compile_c(request.param, SOURCE))  # type: ignore[operator]
+def bare(request: pytest.FixtureRequest, compile_c: Compile) -> BareCore:
+    return BareCore(CORES[request.param], compile_c(request.param, SOURCE))
 
 
 @pytest.fixture(scope="module")
-def unaligned(compile_c: object) -> BareCore:
-    return BareCore(CORES["m7"], compile_c("m7", UNALIGNED))  # type: ignore[operator]
+def unaligned(compile_c: Compile) -> BareCore:
+    return BareCore(CORES["m7"], compile_c("m7", UNALIGNED))
 
 
-def test_function_reads_and_writes_symbols(compile_c: object) -> None:
-    elf: Path = compile_c("m4", SOURCE)  # type: ignore[operator]
+def test_function_reads_and_writes_symbols(compile_c: Compile) -> None:
+    elf: Path = compile_c("m4", SOURCE)
     new = b"".join(value.to_bytes(4, "little") for value in (10, 20, 30, 40))
     result = run_function(
         CORES["m4"], elf, "twice", registers=(4,), writes={"table": new}, reads={"doubled": ("out", 16)}
@@ -94,8 +97,8 @@ def test_instructions_that_an_it_block_skips_are_counted(bare: BareCore) -> None
     assert (result.value, result.instructions) == (9, 7)
 
 
-def test_cycles_follow_the_stated_rules(compile_c: object) -> None:
-    m4 = BareCore(CORES["m4"], compile_c("m4", SOURCE))  # type: ignore[operator]
+def test_cycles_follow_the_stated_rules(compile_c: Compile) -> None:
+    m4 = BareCore(CORES["m4"], compile_c("m4", SOURCE))
     # movs; ten times adds, cmp, bne; nine times the branch is taken (+2); bx and the return's refill.
     assert m4.call("count_to_ten").cycles == 1 + 10 * 3 + 9 * 2 + 1
 

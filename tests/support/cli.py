@@ -70,11 +70,16 @@ def refused(*arguments: object, cwd: Path) -> str:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file below `folder` and its bytes, without the stamp, which holds times."""
+    """Every file below `folder` and its bytes, without the two records that hold times and the place."""
+    records = {
+        path.relative_to(folder).as_posix()
+        for name in ("stamp.json", "compiler")
+        for path in folder.rglob(f"build/{name}")
+    }
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "stamp.json"
+        if path.is_file() and path.relative_to(folder).as_posix() not in records
     }
 
 

@@ -209,13 +209,14 @@ def fully_connected_cases() -> Iterator[Case]:
     """FULLY_CONNECTED."""
     for depth in range(1, 34):
         yield Case("fully_connected", f"{depth}-to-{34 - depth}", _fully_connected((depth,), 34 - depth))
-    for name, shape, channels, options in (
+    layers: tuple[tuple[str, tuple[int, ...], int, dict[str, Any]], ...] = (
         ("640-to-4", (640,), 4, {}),
         ("127-to-3-per-channel", (127,), 3, {"per_channel": True}),
         ("of-an-image", (3, 4, 5), 6, {}),
         ("rows", (7, 6), 5, {"keep_dims": True}),
         ("rows-of-an-image", (3, 2, 9), 4, {"keep_dims": True, "per_channel": True}),
-    ):
+    )
+    for name, shape, channels, options in layers:
         yield Case("fully_connected", name, _fully_connected(shape, channels, **options))
     for name, numbers in NUMBERS.items():
         yield Case("fully_connected", name, _fully_connected((21,), 10, **{"per_channel": True, **numbers}))

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.errors import InternalError
+from tinydeploy.exchange import InterruptedLinkError
 from tinydeploy.oracle import Oracle
 from tinydeploy.project import Project, Step, StoredTensor
 from tinydeploy.protocol import crc32, digest
-from tinydeploy.session import InterruptedLinkError, Session
+from tinydeploy.session import Session
 
 Progress = Callable[[int, int], None]
 _RESTARTS = 4

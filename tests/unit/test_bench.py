@@ -18,6 +18,7 @@ from support.link.projects import build_native, small_model, write_project
 
 from tinydeploy.bench import ON_DEVICE, Layer, Measurement, bench
 from tinydeploy.errors import MismatchError, UsageError
+from tinydeploy.exchange import Timing
 from tinydeploy.image import Image
 from tinydeploy.project import Project
 from tinydeploy.report import (
@@ -27,7 +28,7 @@ from tinydeploy.report import (
     verification_json,
     verification_report,
 )
-from tinydeploy.session import Session, Timing
+from tinydeploy.session import Session
 from tinydeploy.transport import SerialTransport
 from tinydeploy.verify import Verification, verify
 

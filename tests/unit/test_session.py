@@ -16,8 +16,9 @@ from support.link.devices import INPUT_BYTES, Faults, InProcessTransport, device
 
 from tinydeploy import protocol
 from tinydeploy.errors import LinkError, MismatchError
+from tinydeploy.exchange import InterruptedLinkError, Timing
 from tinydeploy.protocol import ErrorCode, Frame, Kind
-from tinydeploy.session import InterruptedLinkError, Session, Timing
+from tinydeploy.session import Session
 from tinydeploy.transport import SerialTransport
 
 QUICK = Timing(latency_s=0.05, patience_s=1.0)
@@ -280,6 +281,33 @@ class TestInterruptions:
         assert len(answers) == 2
         assert answers[0] == answers[1]
         assert transport.runs == before + 1
+
+
+class LateTransport(InProcessTransport):
+    """Every byte from the device comes half a second late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: list[tuple[float, bytes]] = []
+
+    def read(self, max_bytes: int, timeout_s: float) -> bytes:
+        while data := super().read(4096, 0.0):
+            self._late.append((self.now_s() + 0.5, data))
+        if self._late and self._late[0][0] <= self.now_s() + timeout_s:
+            due_s, data = self._late.pop(0)
+            super().read(1, max(0.0, due_s - self.now_s()))
+            return data
+        return super().read(1, timeout_s)
+
+
+def test_a_late_line_is_soon_not_asked_twice() -> None:
+    session = Session(LateTransport())
+    session.hello()
+    session.infer(some_input())
+    before = session.repeats
+    for seed in range(5):
+        assert session.infer(some_input(seed)).output == expected_output(some_input(seed))
+    assert session.repeats == before
 
 
 LOSSY = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from tinydeploy.cores import Core
 from tinydeploy.errors import FirmwareFaultError, ToolchainError
 from tinydeploy.virtual.checks import Cause, StrictChecks
-from tinydeploy.virtual.counter import BlockCounter
+from tinydeploy.virtual.counter import Action, BlockCounter, combine
 from tinydeploy.virtual.cpu import FETCH, PAGE_BYTES, PROT_EXEC, PROT_READ, PROT_WRITE, Cpu
 from tinydeploy.virtual.decode import Block, Instruction
 from tinydeploy.virtual.image import ElfImage
@@ -116,12 +116,10 @@ class BareCore:
         self.counter.halt()
         self.cpu.stop()
 
-    def _visit(self, previous: Block | None, block: Block) -> bool:
+    def _visit(self, previous: Block | None, block: Block) -> Action | None:
         if block.address == _RETURN:
-            self.counter.halt()
-            return True
-        moves = self._stack.visit(previous, block)
-        return self._checks.visit(previous, block) or moves
+            return self.counter.halt
+        return combine(self._stack.visit(previous, block), self._checks.visit(previous, block))
 
     def _report(self, instruction: Instruction, _cause: Cause) -> None:
         self._fail(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinydeploy.virtual.alignment import AlignmentChecks, alignment_checks
-from tinydeploy.virtual.counter import BlockCounter
-from tinydeploy.virtual.cpu import Cpu
+from tinydeploy.virtual.counter import Action, BlockCounter
+from tinydeploy.virtual.cpu import Cpu, RegisterList
 from tinydeploy.virtual.decode import Block, Instruction
 
 Cause = Literal["unaligned", "no_fpu", "division"]
@@ -22,10 +22,11 @@ Report = Callable[[Instruction, Cause], None]
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What to watch in one block."""
+    """What to watch in one block. ``look`` checks alignment when it begins."""
 
     floats: tuple[Instruction, ...]
-    alignment: AlignmentChecks | None
+    look: Action | None
+    holds_in_loop: bool
 
 
 class StrictChecks:
@@ -47,25 +48,17 @@ class StrictChecks:
         self._facts: dict[Block, _Facts] = {}
         self._hooked: set[int] = set()
 
-    def visit(self, previous: Block | None, block: Block) -> bool:
-        """Check `block` before it runs; True when it must be checked each time it is entered from `previous`."""
+    def visit(self, previous: Block | None, block: Block) -> Action | None:
+        """What to check each time that `block` follows `previous`."""
         facts = self._facts.get(block)
         if facts is None:
             facts = self._facts[block] = self._examine(block)
         if facts.floats and not self._fpu_enabled():
             self._watch(facts.floats[0])
-            return True
-        alignment = facts.alignment
-        if alignment is None or not alignment.at_entry:
-            return False
-        bad = alignment.unaligned(self._cpu.__getitem__) if previous is not block else None
-        if bad is not None:
-            self._watch(bad)
-            return True
-        return previous is not block
+        return None if previous is block and facts.holds_in_loop else facts.look
 
     def forget(self) -> None:
-        """Memory was loaded anew, or CCR changed."""
+        """Memory was loaded anew, or the rules changed."""
         self._facts.clear()
 
     def _examine(self, block: Block) -> _Facts:
@@ -78,7 +71,30 @@ class StrictChecks:
             to_hook += [instruction for instruction in block.instructions if instruction.kind == "divide"]
         for instruction in to_hook:
             self._watch(instruction)
-        return _Facts(floats, alignment)
+        if alignment is None or not alignment.at_entry:
+            return _Facts(floats, None, False)
+        return _Facts(floats, self._alignment_look(alignment), alignment.holds_in_loop)
+
+    def _alignment_look(self, alignment: AlignmentChecks) -> Action:
+        names = alignment.registers
+        registers, read_registers, read_word = RegisterList(*names), self._cpu.read_registers, self._cpu.read_word
+        simple = all(
+            not base.constant and len(base.terms) == 1 and base.terms[0][1] == 1 and not base.uses_memory
+            for _, base in alignment.at_entry
+        )
+
+        def look() -> None:
+            values = read_registers(registers)
+            if simple and not any(value & 3 for value in values):
+                return
+            try:
+                bad = alignment.unaligned(dict(zip(names, values, strict=True)), read_word)
+            except self._cpu.MemoryError:
+                return  # the load of the base will fault by itself
+            if bad is not None:
+                self._watch(bad)
+
+        return look
 
     def _watch(self, instruction: Instruction) -> None:
         """From now on look at this instruction each time; code that runs must stop for that once."""

@@ -9,7 +9,7 @@ from tinydeploy.errors import FirmwareFaultError
 from tinydeploy.virtual import exceptions, nvic, scs
 from tinydeploy.virtual.bus import Slot
 from tinydeploy.virtual.checks import Cause, StrictChecks
-from tinydeploy.virtual.counter import MAX_SLICE_CYCLES, THUMB, BlockCounter
+from tinydeploy.virtual.counter import MAX_SLICE_CYCLES, THUMB, Action, BlockCounter, combine
 from tinydeploy.virtual.cpu import FETCH, WRITE, Cpu, RegisterList
 from tinydeploy.virtual.decode import Block, Instruction
 from tinydeploy.virtual.dwt import Dwt
@@ -49,7 +49,6 @@ class CoreModel:
         self._trap: int | None = None
         self._invalid: tuple[str, int, int] | None = None
         self._event_register = False
-        self._unmasking: dict[Block, bool] = {}
         self._last_access: tuple[Block | None, int, int] = (None, -1, -1)
         self._handled = (0, 0)  # instructions and cycles of finished exceptions
         self._handler_start: tuple[int, int, int] | None = None
@@ -347,21 +346,21 @@ class CoreModel:
 
     # Callbacks from code that runs
 
-    def _visit(self, previous: Block | None, block: Block) -> bool:
-        watched = self.watch.visit(block)
-        moves = self.stack.visit(previous, block)
-        checked = self.checks.visit(previous, block)
-        unmasks = previous is not None and self._can_unmask(previous)
-        if unmasks and self.state.pending and self.state.next_exception(self._masks()) is not None:
-            self.counter.halt()
-        return watched or moves or checked or unmasks
+    def _visit(self, previous: Block | None, block: Block) -> Action | None:
+        return combine(
+            self.watch.visit(block),
+            self.stack.visit(previous, block),
+            self.checks.visit(previous, block),
+            self._stop_if_unmasked if previous is not None and self._can_unmask(previous) else None,
+        )
 
-    def _can_unmask(self, block: Block) -> bool:
-        known = self._unmasking.get(block)
-        if known is None:
-            known = any(instruction.mnemonic in ("cps", "msr") for instruction in block.instructions)
-            self._unmasking[block] = known
-        return known
+    def _stop_if_unmasked(self) -> None:
+        if self.state.pending and self.state.next_exception(self._masks()) is not None:
+            self.counter.halt()
+
+    @staticmethod
+    def _can_unmask(block: Block) -> bool:
+        return any(instruction.mnemonic in ("cps", "msr") for instruction in block.instructions)
 
     def _on_interrupt(self, number: int) -> None:
         self._trap = number

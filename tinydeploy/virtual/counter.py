@@ -22,21 +22,35 @@ _SELF = -1  # the key under which a dictionary holds its own block
 MAX_SLICE_CYCLES = 1 << 28  # so that the packed sum stays small
 
 Entry = tuple[int, dict[int, Any]]
-Visitor = Callable[[Block | None, Block], bool]
+Action = Callable[[], object]
+Visitor = Callable[[Block | None, Block], Action | None]
+
+
+def combine(*actions: Action | None) -> Action | None:
+    """One action that does all of them."""
+    present = [action for action in actions if action is not None]
+    if len(present) < 2:
+        return present[0] if present else None
+
+    def all_of_them() -> None:
+        for action in present:
+            action()
+
+    return all_of_them
 
 
 class BlockCounter:
     """Counts for one `Cpu`. ``instructions`` and ``cycles`` are current at any time, also from device callbacks.
 
-    ``visit(previous, block)`` is asked at the first execution of every pair of blocks, before `block` runs; when it
-    answers True it is asked each time. ``halt`` from within it stops before the block and charges nothing; ``limit(n)``
-    from a device stops at the first block that begins n cycles from now.
+    ``visit(previous, block)`` is asked at the first execution of every pair of blocks, before `block` runs. Its
+    answer, if any, is called then and each time again. ``halt`` from within either stops before the block and charges
+    nothing; ``limit(n)`` from a device stops at the first block that begins n cycles from now.
     """
 
     def __init__(self, cpu: Cpu, model: CycleModel) -> None:
         self.cpu = cpu
         self.model = model
-        self.visit: Visitor = lambda _previous, _block: False
+        self.visit: Visitor = lambda _previous, _block: None
         self.error: BaseException | None = None
         self._afterwards: list[Callable[[], None]] = []
         self._decoder = Decoder()
@@ -183,6 +197,11 @@ class BlockCounter:
 
     def _slow(self, here: dict[int, Any], address: int, size: int) -> Entry:
         try:
+            aside = ~address - 1  # below _SELF: known, with something to do each time
+            again: tuple[Action, Entry] | None = here.get(aside)
+            if again is not None:
+                again[0]()
+                return again[1]
             node = self._blocks.get(address)
             if node is None and not self.cpu["xpsr"] & THUMB:
                 self.halt()  # a branch into Arm state: nothing here to decode
@@ -191,14 +210,13 @@ class BlockCounter:
                 node = {_SELF: self._decode(address, size)}
                 self._blocks[address] = node
             previous, block = here[_SELF], node[_SELF]
-            each_time = self.visit(previous, block)
-            aside = ~address - 1  # below _SELF: known, and visited all the same
-            entry: Entry | None = here.get(aside)
-            if entry is None:
-                entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node)
-                here[aside] = entry
-            if not each_time:
+            action = self.visit(previous, block)
+            entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node)
+            if action is None:
                 here[address] = entry
+            else:
+                here[aside] = action, entry
+                action()
             return entry
         except BaseException as error:  # native code is below: carried to `run`, which raises it
             self.error = error

@@ -63,6 +63,8 @@ _emu_start = _native.uc_emu_start
 _emu_start.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t]
 _emu_stop = _native.uc_emu_stop
 _emu_stop.argtypes = [ctypes.c_void_p]
+_mem_read = _native.uc_mem_read
+_mem_read.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64]
 _reg_read = _native.uc_reg_read
 _reg_read.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
 _reg_write = _native.uc_reg_write
@@ -87,6 +89,8 @@ class RegisterList:
 
 class Cpu:
     """One emulated core with its memories; all addresses and register values are unsigned 32-bit."""
+
+    MemoryError = binding.UcError
 
     def __init__(self, core: Core) -> None:
         if core.name not in _MODELS:
@@ -125,16 +129,18 @@ class Cpu:
         )
 
     def read(self, address: int, size_bytes: int) -> bytes:
-        """Memory as a debugger sees it: protection does not apply; UcError outside the map."""
+        """Memory as a debugger sees it: protection does not apply; `MemoryError` outside the map."""
         return bytes(self._uc.mem_read(address, size_bytes))
 
     def write(self, address: int, data: bytes) -> None:
-        """Write memory as a debugger does, also write-protected memory; UcError outside the map."""
+        """Write memory as a debugger does, also write-protected memory; `MemoryError` outside the map."""
         self._uc.mem_write(address, bytes(data))
 
     def read_word(self, address: int) -> int:
-        """The little-endian 32-bit word at `address`."""
-        return int.from_bytes(self.read(address, 4), "little")
+        """The little-endian 32-bit word at `address`; `MemoryError` outside the map."""
+        if _mem_read(self._handle, address, self._value_at, 4):
+            raise self.MemoryError(address)
+        return self._value.value & 0xFFFF_FFFF
 
     def __getitem__(self, register: str) -> int:
         self._value.value = 0

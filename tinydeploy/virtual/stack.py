@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tinydeploy.virtual.counter import Action
 from tinydeploy.virtual.cpu import Cpu
 from tinydeploy.virtual.decode import Block, Instruction
 
@@ -67,21 +68,26 @@ class StackWatch:
         self._lowered = lowered
         self._movements: dict[Block, _Movement] = {}
 
-    def visit(self, previous: Block | None, block: Block) -> bool:
+    def visit(self, previous: Block | None, block: Block) -> Action | None:
         """See ``BlockCounter.visit``."""
         movement = self._movements.get(block)
         if movement is None:
             movement = self._movements[block] = _movement(block)
         before = self._movements.get(previous) if previous is not None else None
-        follows_unknown = before is not None and before.unknown
-        if not movement.lowest_bytes and not follows_unknown:
-            return False
-        sp = self._cpu["sp"] + movement.lowest_bytes
-        if sp < self.lowest:
-            self.lowest = sp
-            at = movement.at if movement.lowest_bytes else (before.at if before is not None else None)
-            self._lowered(sp, at or block.instructions[0])
-        return True
+        at, lowest_bytes = movement.at, movement.lowest_bytes
+        if not lowest_bytes:
+            if before is None or not before.unknown:
+                return None
+            at = before.at
+        where, cpu = at or block.instructions[0], self._cpu
+
+        def look() -> None:
+            sp = cpu["sp"] + lowest_bytes
+            if sp < self.lowest:
+                self.lowest = sp
+                self._lowered(sp, where)
+
+        return look
 
     def forget(self) -> None:
         """Memory was loaded anew."""

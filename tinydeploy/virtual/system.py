@@ -68,8 +68,8 @@ class System:
                 continue
             if not 0 <= start <= start + len(segment.data) <= flash.size_bytes:
                 raise ToolchainError(
-                    f"{image.path}: loads {len(segment.data):,} B at 0x{segment.load_address:08x}, outside the flash of "
-                    f"{self.chip.title}; build it for this board"
+                    f"{image.path}: loads {len(segment.data):,} B at 0x{segment.load_address:08x}, outside the flash "
+                    f"of {self.chip.title}; build it for this board"
                 )
             ctypes.memmove(ctypes.addressof(content) + start, segment.data, len(segment.data))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinydeploy.virtual.counter import BlockCounter
+from tinydeploy.virtual.counter import Action, BlockCounter
 from tinydeploy.virtual.cpu import Cpu
 from tinydeploy.virtual.decode import Block
 from tinydeploy.virtual.stack import StackWatch
@@ -72,18 +72,22 @@ class CallWatch:
         """No call is under way any more."""
         self._frames.clear()
 
-    def visit(self, block: Block) -> bool:
+    def visit(self, block: Block) -> Action | None:
         """See ``BlockCounter.visit``."""
         address = block.address
-        returned = address in self._returns
-        entered = address in self._entries
-        if not (returned or entered) or self._in_handler():
-            return returned or entered
-        if returned:
-            self._leave(address)
-        if entered:
-            self._enter(address)
-        return True
+        returned, entered = address in self._returns, address in self._entries
+        if not (returned or entered):
+            return None
+
+        def look() -> None:
+            if self._in_handler():
+                return
+            if returned:
+                self._leave(address)
+            if entered:
+                self._enter(address)
+
+        return look
 
     def _now(self) -> tuple[int, int]:
         instructions, cycles = self._handled()

@@ -38,7 +38,7 @@ class TrainingBar:
     def stage(self, text: str) -> None:
         """A new part of the work begins."""
         self._end()
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def progress(self, progress: Progress) -> None:
         """A step of training, or what follows it."""
@@ -78,7 +78,8 @@ class TrainingBar:
         self._said = now
         self._console.print(
             f"  epoch {progress.epoch}/{progress.epochs}: loss {progress.loss:.3f}, "
-            f"validation {100 * (progress.validation_accuracy or 0):.1f} %"
+            f"validation {100 * (progress.validation_accuracy or 0):.1f} %",
+            soft_wrap=True,
         )
 
     def _end(self) -> None:

@@ -167,6 +167,31 @@ def test_ctrl_c_leaves_nothing_half_written(stage: str, built: Path, tmp_path: P
     assert files(tmp_path / PROJECT) == files(built / PROJECT)
 
 
+def test_ctrl_c_while_training_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "build", "--board", "stm32f746", "--alpha", "0.1", "--input-size", "20", "--epochs", "500"],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:  # in a pipe a line comes now and then, once training is under way
+        seen.append(line)
+        if line.lstrip().startswith("epoch"):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    seen.append(process.stderr.read())
+    assert process.wait(20) == 130
+    assert "".join(seen).endswith("interrupted\n")
+    assert "Traceback" not in "".join(seen)
+    assert names(tmp_path) == []
+
+
 def wait_for_an_object(folder: Path) -> None:
     """Until the compiler is in the middle of its work."""
     deadline = time.monotonic() + 60

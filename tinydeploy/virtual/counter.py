@@ -21,7 +21,8 @@ _MASK = (1 << _BITS) - 1
 _SELF = -1  # the key under which a dictionary holds its own block
 MAX_SLICE_CYCLES = 1 << 28  # so that the packed sum stays small
 
-Entry = tuple[int, dict[int, Any]]
+# What a block costs after the one before, its own dictionary, its size in bytes.
+Entry = tuple[int, dict[int, Any], int]
 Action = Callable[[], object]
 Visitor = Callable[[Block | None, Block], Action | None]
 
@@ -54,7 +55,8 @@ class BlockCounter:
         self.error: BaseException | None = None
         self._afterwards: list[Callable[[], None]] = []
         self._decoder = Decoder()
-        self._blocks: dict[int, dict[int, Any]] = {}
+        # By address and size: Unicorn cuts at pages and where its buffers end, and may cut elsewhere the next time.
+        self._blocks: dict[tuple[int, int], dict[int, Any]] = {}
         self._root: dict[int, Any] = {_SELF: None}
         self._instructions = 0
         self._cycles = 0
@@ -74,10 +76,14 @@ class BlockCounter:
                 stop()
                 return
             try:
-                cost, successors = successors[address]
+                cost, following, known_size = successors[address]
             except KeyError:
+                known_size = 0
+            if known_size == size:
+                successors = following
+            else:
                 here = successors
-                cost, successors = slow(here, address, size)
+                cost, successors, _ = slow(here, address, size)
                 if total >= deadline:  # the slow path found a reason to stop
                     successors = here
                     stop()
@@ -199,19 +205,19 @@ class BlockCounter:
         try:
             aside = ~address - 1  # below _SELF: known, with something to do each time
             again: tuple[Action, Entry] | None = here.get(aside)
-            if again is not None:
+            if again is not None and again[1][2] == size:
                 again[0]()
                 return again[1]
-            node = self._blocks.get(address)
+            node = self._blocks.get((address, size))
             if node is None and not self.cpu["xpsr"] & THUMB:
                 self.halt()  # a branch into Arm state: nothing here to decode
-                return 0, here
+                return 0, here, size
             if node is None:
                 node = {_SELF: self._decode(address, size)}
-                self._blocks[address] = node
+                self._blocks[address, size] = node
             previous, block = here[_SELF], node[_SELF]
             action = self.visit(previous, block)
-            entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node)
+            entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node, size)
             if action is None:
                 here[address] = entry
             else:
@@ -221,7 +227,7 @@ class BlockCounter:
         except BaseException as error:  # native code is below: carried to `run`, which raises it
             self.error = error
             self.halt()
-            return 0, here
+            return 0, here, size
 
     def _decode(self, address: int, size: int) -> Block:
         code = self.cpu.read(address, size)

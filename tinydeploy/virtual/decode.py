@@ -7,6 +7,7 @@ exact where capstone does not know an encoding.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -114,30 +115,41 @@ class Decoder:
         )
         self._capstone.detail = True
         self._names: dict[int, str] = {}
+        self._known: dict[bytes, Instruction] = {}
 
     def block(self, address: int, code: bytes, left_in_it: int = 0) -> Block:
         """The block at `address` with the bytes `code`; its first `left_in_it` instructions end an IT block."""
-        decoded: dict[int, Any] = {}
+        instructions: list[Instruction] = []
+        conditional = self._disassemble(address, code, left_in_it) if left_in_it else {}
         at = 0
-        sizes = instruction_sizes(code)
-        boundaries = [0]
-        for size in sizes:
-            boundaries.append(boundaries[-1] + size)
-        for start in boundaries[:-1]:
-            if start < at or start in decoded:
-                continue
-            for raw in self._capstone.disasm(code[start:], address + start):
-                decoded[raw.address - address] = raw
-                at = raw.address - address + raw.size
-        instructions = []
-        for start, size in zip(boundaries[:-1], sizes, strict=True):
-            raw = decoded.get(start)
-            instruction = self._instruction(raw, address + start, size, code[start : start + size], left_in_it > 0)
-            left_in_it = max(0, left_in_it - 1)
-            if instruction.kind == "it":
-                left_in_it = instruction.transfers
+        for size in instruction_sizes(code):
+            here = code[at : at + size]
+            if left_in_it == 0:
+                instruction = self._single(address + at, here)
+                if instruction.kind == "it":
+                    left_in_it = instruction.transfers
+                    conditional = self._disassemble(address + at, code[at:], left_in_it + 1)
+            else:
+                raw = conditional.get(address + at)
+                instruction = self._instruction(raw, address + at, size, here, True)
+                left_in_it -= 1
             instructions.append(instruction)
-        return Block(address, sum(sizes), tuple(instructions))
+            at += size
+        return Block(address, at, tuple(instructions))
+
+    def _disassemble(self, address: int, code: bytes, count: int) -> dict[int, Any]:
+        return {raw.address: raw for raw in self._capstone.disasm(code, address, count)}
+
+    def _single(self, address: int, code: bytes) -> Instruction:
+        """An instruction outside IT blocks, kept unless it depends on its place: unrolled code repeats itself."""
+        known = self._known.get(code)
+        if known is not None:
+            return dataclasses.replace(known, address=address)
+        raw = self._disassemble(address, code, 1).get(address)
+        instruction = self._instruction(raw, address, len(code), code, False)
+        if instruction.kind != "branch":  # a branch's text and operands hold its target
+            self._known[code] = instruction
+        return instruction
 
     def _name(self, register: int) -> str:
         name = self._names.get(register)

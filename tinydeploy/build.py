@@ -26,6 +26,7 @@ from tinydeploy.toolchain import Toolchain, build_project
 
 if TYPE_CHECKING:
     from tinydeploy.compiler import Program
+    from tinydeploy.graph import Graph
     from tinydeploy.training_cache import Trained
 
 # Random inputs that stand in for test samples of a model that came without any.
@@ -54,6 +55,7 @@ class Request:
     seed: int = 0
     out: Path | None = None
     toolchain: Toolchain = "zig"
+    keep_constant_channels: bool = False
 
     @property
     def folder(self) -> Path:
@@ -141,7 +143,13 @@ def _require_writable(folder: Path) -> None:
 
 def _key(request: Request, board: Board) -> str:
     """A digest of everything that the project is made from."""
-    parts: list[object] = [request.toolchain, request.name, stamp.tool_state(), stamp.board_state(board)]
+    parts: list[object] = [
+        request.toolchain,
+        request.keep_constant_channels,
+        request.name,
+        stamp.tool_state(),
+        stamp.board_state(board),
+    ]
     if request.model is not None:
         parts.append(stamp.file_state(request.model))
         parts.append(stamp.file_state(request.samples) if request.samples else None)
@@ -174,13 +182,13 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
         data = request.model.read_bytes()
     stage("compile")
     graph = read_model(data, request.name)
-    program = compile_graph(graph, board.core)
+    program = compile_graph(graph, board.core, keep_constant_channels=request.keep_constant_channels)
     _require_plan_fits(program, board)
     pixels = trained.pixel_table() if trained else None
     sources = generate(program, trained.class_names if trained else None, pixels)
     stage("prove    numpy reference and TFLite Micro on test samples")
     samples = _samples(request, program, trained)
-    _prove(program, data, samples)
+    _prove(graph, program, data, samples)
     manifest = {
         "format": 1,
         "board": board.name,
@@ -294,21 +302,28 @@ def _samples(request: Request, program: Program, trained: Trained | None) -> dic
     return {name: array[:STORED_SAMPLES] for name, array in found.items()}
 
 
-def _prove(program: Program, data: bytes, samples: Mapping[str, Any]) -> None:
-    """The compiler's own understanding of the model against TFLite Micro: every tensor of one sample, bit for bit."""
+def _prove(graph: Graph, program: Program, data: bytes, samples: Mapping[str, Any]) -> None:
+    """The compiler's own understanding of the model against TFLite Micro, every tensor of one sample, bit for bit; and
+    the simplified graph against that."""
     import numpy as np
 
     from tinydeploy import oracle
     from tinydeploy.reference import run_graph
 
-    ours = run_graph(program.graph, samples["inputs"][0])
-    theirs = oracle.run_all_tensors(data, samples["inputs"][0])
-    for op in program.graph.ops:
-        if op.output in theirs and ours[op.output].tobytes() != np.ascontiguousarray(theirs[op.output]).tobytes():
-            raise ModelError(
-                f"{program.graph.name}: operator {op.index} ({op.kind}) gives other values than TFLite Micro; please "
-                "report this model"
-            )
+    sample = samples["inputs"][0]
+    theirs = oracle.run_all_tensors(data, sample)
+    for proved in (graph, program.graph):
+        ours = run_graph(proved, sample)
+        for op in proved.ops:
+            channels = proved.tensors[op.output].channels
+            if op.output not in theirs:
+                continue
+            want = theirs[op.output] if channels is None else theirs[op.output][..., channels]
+            if ours[op.output].tobytes() != np.ascontiguousarray(want).tobytes():
+                raise ModelError(
+                    f"{graph.name}: operator {op.index} ({op.kind}) gives other values than TFLite Micro; please "
+                    "report this model"
+                )
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

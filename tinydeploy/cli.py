@@ -93,6 +93,7 @@ def _in_our_words(error: click.ClickException) -> str:
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random in training.")
 @click.option("--out", type=_FOLDER, help="Project folder; build/<board>-<model> when left out.")
 @click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True, help="Compiler.")
+@click.option("--keep-constant-channels", is_flag=True, help="Compute channels that are provably constant too.")
 @click.option("--json", "json_file", type=_FILE, help="Write the result as JSON too.")
 def build(json_file: Path | None, **options: Any) -> None:
     """Train or take a model, prove it, compile it, and build firmware for a board."""

@@ -48,7 +48,7 @@ def generate(
         "target": program.core.title if program.core else "any core",
         "sha256": program.graph.sha256,
         "arena_bytes": program.plan.arena_bytes,
-        "macs": program.graph.macs,
+        "macs": program.nominal_macs,
         "classes": list(classes or ()),
         "steps": steps,
         "input": _edge(program, program.graph.input),
@@ -84,7 +84,8 @@ def generate(
         "output": _manifest_tensor(program, program.graph.output),
         "arena_bytes": program.plan.arena_bytes,
         "constants_bytes": program.constants_bytes,
-        "macs": program.graph.macs,
+        "macs": program.nominal_macs,
+        "computed_macs": program.graph.macs,
         "classes": list(classes) if classes else None,
         "steps": [
             {
@@ -295,4 +296,5 @@ def _manifest_tensor(program: Program, tensor: int) -> dict[str, Any]:
         "size_bytes": t.size_bytes,
         "scale": t.quantization.scale if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,
+        **({"channels": list(t.channels)} if t.channels is not None else {}),
     }

@@ -44,7 +44,10 @@ class Quant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A tensor of the model. `index` is its number in the .tflite; `data` is present for constants only."""
+    """A tensor of the model. `index` is its number in the .tflite; `data` is present for constants only.
+
+    `channels`, where a pass removed some, are those of the .tflite's last dimension that are left.
+    """
 
     index: int
     name: str
@@ -52,6 +55,7 @@ class Tensor:
     dtype: DType
     quant: Quant | None
     data: NDArray[np.generic] | None = None
+    channels: tuple[int, ...] | None = None
 
     @property
     def elements(self) -> int:

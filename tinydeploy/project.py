@@ -28,7 +28,8 @@ _LAST_BUILD = Path("build", ".last")
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
     """A tensor in the arena: its index in the .tflite, and where it lies from its step on. If it is quantized, its
-    real value is (stored - zero_point) * scale; both are None for floats."""
+    real value is (stored - zero_point) * scale; both are None for floats. `channels` are those of the .tflite's last
+    dimension that the compiler kept, where it removed some."""
 
     tensor: int
     name: str
@@ -38,6 +39,7 @@ class StoredTensor:
     size_bytes: int
     scale: float | None
     zero_point: int | None
+    channels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,7 @@ def _tensor(tensor: _Reader) -> StoredTensor:
         size_bytes=tensor.integer("size_bytes"),
         scale=None if tensor.absent("scale") else tensor.number("scale"),
         zero_point=None if tensor.absent("zero_point") else tensor.integer("zero_point"),
+        channels=None if tensor.absent("channels") else tensor.shape("channels"),
     )
 
 

@@ -134,7 +134,7 @@ def _verify_one(
             if not full and session.digest_arena(stored.offset_bytes, stored.size_bytes) == digest(want.tobytes()):
                 continue
             got = np.frombuffer(session.read_arena(stored.offset_bytes, stored.size_bytes), want.dtype)
-            if (difference := _compare(sample, step, stored.name, want, got)) is not None:
+            if (difference := _compare(sample, step, stored.name, want, got, stored.channels)) is not None:
                 return compared, difference
     # The steps one by one are what was compared; that model_invoke does the same is seen in its output.
     want = expected[project.output.tensor]
@@ -145,6 +145,8 @@ def _verify_one(
 
 def _expected(expected: dict[int, NDArray[Any]], stored: StoredTensor) -> NDArray[Any]:
     want = expected.get(stored.tensor)
+    if want is not None and stored.channels is not None:
+        want = np.ascontiguousarray(want[..., stored.channels])
     if want is None or want.nbytes != stored.size_bytes:
         found = "nothing" if want is None else f"{want.nbytes:,} B"
         raise InternalError(
@@ -154,20 +156,30 @@ def _expected(expected: dict[int, NDArray[Any]], stored: StoredTensor) -> NDArra
     return want
 
 
-def _compare(sample: int, step: Step, tensor: str, want: NDArray[Any], got: NDArray[Any]) -> Difference | None:
-    """The first difference in memory order, compared as bits."""
+def _compare(
+    sample: int,
+    step: Step,
+    tensor: str,
+    want: NDArray[Any],
+    got: NDArray[Any],
+    channels: tuple[int, ...] | None = None,
+) -> Difference | None:
+    """The first difference in memory order, compared as bits; its place is told in the .tflite's own `channels`."""
     bits = f"u{want.dtype.itemsize}"
     differs = want.reshape(-1).view(bits) != got.view(bits)
     if not differs.any():
         return None
     first = int(np.argmax(differs))
+    index = [int(axis) for axis in np.unravel_index(first, want.shape)]
+    if channels is not None:
+        index[-1] = channels[index[-1]]
     return Difference(
         sample=sample,
         step=step.index,
         layer=step.name,
         op=step.op,
         tensor=tensor,
-        index=tuple(int(axis) for axis in np.unravel_index(first, want.shape)),
+        index=tuple(index),
         expected=want.reshape(-1)[first].item(),
         got=got[first].item(),
         elements=int(differs.sum()),

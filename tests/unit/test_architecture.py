@@ -24,7 +24,7 @@ LAYERS = (
     "resources cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
     "flatbuffer stricttoml fit transport terminal reference oracle project _tensorflow",
     "families image ops zoo exchange datasets",
-    "boards toolchain tflite requant_solver lint session",
+    "boards toolchain tflite requant_solver lint session passes",
     "kernels firmware virtual evaluate quantize augment bench verify",
     "plan trainer report stamp",
     "compiler train",

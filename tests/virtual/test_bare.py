@@ -52,6 +52,20 @@ NAKED strd_loop(char *p, int n) {
 NAKED strd_drifts(char *p, int n) {
     __asm volatile("1: strd r2, r3, [r0]\\n adds r0, #1\\n subs r1, #1\\n bne 1b\\n bx lr");
 }
+NAKED ldrd_spilled(char *p) {
+    __asm volatile("push {r0, r1, r4, lr}\\n movs r4, #2\\n b 1f\\n 1: ldr r1, [sp]\\n"
+                   "strb r4, [r0]\\n ldrd r2, r3, [r1, #8]\\n"
+                   "subs r4, #1\\n bne 1b\\n pop {r0, r1, r4, pc}");
+}
+NAKED ldrd_forwarded(char *p) {
+    __asm volatile("sub sp, #8\\n adds r1, r0, #4\\n str r1, [sp, #4]\\n ldr r2, [sp, #4]\\n"
+                   "ldm r2, {r0, r3}\\n add sp, #8\\n bx lr");
+}
+NAKED ldrd_aliased(char **p) {
+    __asm volatile("mov r1, sp\\n push {r0, r1}\\n subs r1, #8\\n ldr r3, [r0]\\n str r3, [r1]\\n"
+                   "ldr r2, [sp]\\n ldrd r0, r3, [r2]\\n"
+                   "pop {r0, r1}\\n bx lr");
+}
 NAKED ldm_skipped(char *p) {
     __asm volatile("cmp r0, #0\\n it eq\\n ldmeq r0, {r2, r3}\\n movs r0, #5\\n bx lr");
 }
@@ -143,6 +157,10 @@ def test_missing_symbol_is_named(bare: BareCore) -> None:
         ("strd_loop", 2, 5, True),
         ("strd_drifts", 0, 1, False),
         ("strd_drifts", 0, 2, True),
+        ("ldrd_spilled", 0, 0, False),
+        ("ldrd_spilled", 2, 0, True),
+        ("ldrd_forwarded", 0, 0, False),
+        ("ldrd_forwarded", 1, 0, True),
         ("ldm_skipped", 1, 0, False),
         ("ldm_in_it", 1, 0, True),
         ("ldm_in_it", 0, 0, False),
@@ -159,12 +177,26 @@ def test_unaligned_multiple_access_faults_as_on_silicon(
         unaligned.call(symbol, place, second)
 
 
-def test_unaligned_base_from_memory_faults(unaligned: BareCore) -> None:
+@pytest.mark.parametrize("symbol", ["ldrd_loaded", "ldrd_aliased"])
+def test_unaligned_base_from_memory_faults(unaligned: BareCore, symbol: str) -> None:
     target = unaligned.allocate(bytes(16))
     for offset in (0, 2, 4):
         pointer = unaligned.allocate((target + offset).to_bytes(4, "little"))
         if offset % 4:
-            with pytest.raises(FirmwareFaultError, match="ldrd_loaded"):
-                unaligned.call("ldrd_loaded", pointer)
+            with pytest.raises(FirmwareFaultError, match=symbol):
+                unaligned.call(symbol, pointer)
         else:
-            unaligned.call("ldrd_loaded", pointer)
+            unaligned.call(symbol, pointer)
+
+
+@pytest.mark.parametrize("before", [0, 90, 200, 251])
+def test_long_straight_code_is_counted_exactly_however_it_is_cut_into_blocks(compile_c: Compile, before: int) -> None:
+    """Unicorn cuts at pages and where its buffers end, and may cut elsewhere the next time."""
+    lines = ["sub sp, #16", *["nop"] * before, "1:"]
+    lines += ["ldm sp, {r1, r2, r3}", "smlad r1, r2, r3, r1", "smlad r2, r3, r1, r2", "smlad r3, r1, r2, r3"] * 175
+    lines += ["subs r0, #1", "bne.w 1b", "add sp, #16", "bx lr"]
+    body = "\\n".join(lines)
+    source = f'void Reset_Handler(void) {{}}\n__attribute__((naked)) int run(int n) {{ __asm volatile("{body}"); }}\n'
+    bare = BareCore(CORES["m4"], compile_c("m4", source))
+    for rounds in (1, 2, 5):
+        assert bare.call("run", rounds).instructions == 1 + before + 702 * rounds + 2

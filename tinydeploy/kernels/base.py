@@ -68,8 +68,6 @@ def window_shape(graph: Graph, source: int, output: int, window: Window) -> dict
     _, out_h, out_w, out_c = graph.tensors[output].shape
     (kernel_h, kernel_w), (stride_h, stride_w) = window.kernel, window.stride
     (dilation_h, dilation_w), (pad_h, pad_w) = window.dilation, window.pad
-    bottom = (out_h - 1) * stride_h - pad_h + (kernel_h - 1) * dilation_h
-    right = (out_w - 1) * stride_w - pad_w + (kernel_w - 1) * dilation_w
     return {
         "in_h": in_h,
         "in_w": in_w,
@@ -85,7 +83,7 @@ def window_shape(graph: Graph, source: int, output: int, window: Window) -> dict
         "dilation_w": dilation_w,
         "pad_h": pad_h,
         "pad_w": pad_w,
-        "padded": pad_h > 0 or pad_w > 0 or bottom >= in_h or right >= in_w,
+        "padded": window.leaves(graph.tensors[source].shape, graph.tensors[output].shape),
     }
 
 

@@ -140,8 +140,8 @@ def matrix_block(packed: NDArray[np.int16], channels: Channels, out_c: int, pixe
     body = stream.reshape(groups, pairs, words // 2, 2).transpose(0, 2, 1, 3).reshape(groups, -1)
     table = channels.table.copy()
     table[0::2, 0] <<= 8 - channels.scale
-    table = (table & 0xFFFFFFFF).astype(np.uint32).reshape(groups, pairs, -1)
-    joined = np.concatenate([table[:, :, 0], body, table[:, :, 1:].reshape(groups, -1)], axis=1)
+    fields = (table & 0xFFFFFFFF).astype(np.uint32).reshape(groups, pairs, -1)
+    joined = np.concatenate([fields[:, :, 0], body, fields[:, :, 1:].reshape(groups, -1)], axis=1)
     shape |= {"pairs": pairs, "interleaved": True, "stream_words": joined.size}
     return MatrixBlock(per_block, shape, (Constant("weights", "uint32_t", joined.reshape(-1)),))
 

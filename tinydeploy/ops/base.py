@@ -167,6 +167,14 @@ class Window:
         """Whether each output pixel reads just the input pixel at its place."""
         return self.kernel == (1, 1) and self.stride == (1, 1) and self.pad == (0, 0)
 
+    def leaves(self, source: tuple[int, ...], output: tuple[int, ...]) -> bool:
+        """Whether any window reaches over an edge of the NHWC input, for an output of this NHWC shape."""
+        ends = (
+            (output[1 + i] - 1) * self.stride[i] - self.pad[i] + (self.kernel[i] - 1) * self.dilation[i]
+            for i in range(2)
+        )
+        return any(self.pad) or any(end >= size for end, size in zip(ends, source[1:3], strict=True))
+
 
 def read_window(
     node: Node,

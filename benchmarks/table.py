@@ -95,7 +95,7 @@ def report(rows: list[Row]) -> Group:
         "Where nothing else is said every output equals TFLite Micro's, bit for bit. Instructions are counted exactly;",
         "cycles and ms are estimates, not measured on silicon:",
         *estimates,
-        "TFLM's: TensorFlow Lite Micro with CMSIS-NN, gcc -O2, the model included; instructions on the same core, flash",
+        "TFLM's: TensorFlow Lite Micro with CMSIS-NN, gcc -O2, model included; instructions on the same core, flash",
         "and RAM of its smallest fast M4 build. flash, RAM: the model's code and constants, arena, state and stack;",
         "all: the whole firmware, with clock, UART, link and 8 KiB reserved for the stack.",
     ]

@@ -198,29 +198,3 @@ def wait_for_an_object(folder: Path) -> None:
     while not list(folder.rglob("*.o")):
         assert time.monotonic() < deadline
         time.sleep(0.002)
-
-
-def test_training_on_class_folders_of_images(tmp_path: Path) -> None:
-    """The whole road, as short as it can be: two classes of 24 images, one epoch, the next board from the cache."""
-    import numpy as np
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for name, base in (("dark", 40), ("light", 200)):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(24):
-            pixels = np.clip(rng.normal(base, 20, (24, 24, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
-    spec = ("--data", "photos", "--alpha", "0.1", "--input-size", "20", "--epochs", "1")
-    first = succeeds("build", "--board", "stm32f746", *spec, "--json", "facts.json", cwd=tmp_path)
-    facts = json.loads((tmp_path / "facts.json").read_text())
-    assert facts["classes"] == ["dark", "light"]
-    assert set(facts["accuracy"]) == {"float", "int8"}
-    assert facts["input"]["shape"] == [1, 20, 20, 3]
-    assert "accuracy  float" in first.out
-    assert (tmp_path / facts["folder"] / "model/model_preprocess.h").is_file()
-    again = succeeds("build", "--board", "stm32f746", *spec, cwd=tmp_path)
-    assert "up to date, nothing to do" in again.out
-    other = succeeds("build", "--board", "nucleo_l4r5zi", *spec, cwd=tmp_path)
-    assert "taken from the cache" in other.err
-    assert other.cpu_s < 20

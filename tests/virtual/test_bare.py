@@ -200,3 +200,19 @@ def test_long_straight_code_is_counted_exactly_however_it_is_cut_into_blocks(com
     bare = BareCore(CORES["m4"], compile_c("m4", source))
     for rounds in (1, 2, 5):
         assert bare.call("run", rounds).instructions == 1 + before + 702 * rounds + 2
+
+
+def test_counts_stay_exact_when_a_hook_makes_unicorn_cut_blocks_elsewhere(compile_c: Compile) -> None:
+    body = ["push {r4, r5}", "1:", "ldr r3, [r1]", *["ldmia r3, {r2, r4, r5}", "smlad r2, r4, r5, r2"] * 120]
+    body += ["ldr r3, [r1]", "str r3, [r1]"]
+    body += ["ldr r3, [r1]", "ldmia r3, {r2, r4, r5}", *["smlad r2, r4, r5, r2"] * 8] * 12
+    body += ["subs r0, #1", "bne.w 1b", "pop {r4, r5}", "bx lr"]
+    text = "\\n".join(body)
+    source = (
+        f'void Reset_Handler(void) {{}}\n__attribute__((naked)) int run(int n, int *p) {{ __asm volatile("{text}"); }}'
+    )
+    bare = BareCore(CORES["m4"], compile_c("m4", source))
+    target = bare.allocate(bytes(16))
+    pointer = bare.allocate(target.to_bytes(4, "little"))
+    for rounds in (1, 3, 2):
+        assert bare.call("run", rounds, pointer).instructions == 1 + rounds * (len(body) - 4) + 2

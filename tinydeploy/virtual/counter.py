@@ -195,12 +195,6 @@ class BlockCounter:
         self._root.clear()
         self._root[_SELF] = None
 
-    def forget_code(self) -> None:
-        """Forget all decoded blocks: memory was loaded anew."""
-        self.forget_edges()
-        self._blocks.clear()
-        self.break_sequence()
-
     def _slow(self, here: dict[int, Any], address: int, size: int) -> Entry:
         try:
             aside = ~address - 1  # below _SELF: known, with something to do each time

@@ -17,8 +17,7 @@ typedef struct {
     const char *text;
     uint8_t size;
 } td_name_t;
-#define TD_NAME(literal)                                                                           \
-    { (literal), (uint8_t)(sizeof(literal) - 1) }
+#define TD_NAME(literal) {(literal), (uint8_t)(sizeof(literal) - 1)}
 
 /* What the link serves. */
 typedef struct {

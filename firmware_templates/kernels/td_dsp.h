@@ -1,6 +1,7 @@
 /*
- * The DSP instructions that kernels use, by their Arm names: intrinsics where the core has them, and the same meaning in
- * plain C elsewhere, so that every kernel also runs on a host under sanitizers.
+ * The DSP instructions that kernels use, by their Arm names: intrinsics where the core has them,
+ * and the same meaning in plain C elsewhere, so that every kernel also runs on a host under
+ * sanitizers.
  */
 #ifndef TD_DSP_H
 #define TD_DSP_H
@@ -10,7 +11,8 @@
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP
 #include <arm_acle.h>
 
-/* acc + a.low * b.low + a.high * b.high over signed halfwords; wraps (and sets Q, which nobody reads). */
+/* acc + a.low * b.low + a.high * b.high over signed halfwords; wraps (and sets Q, which nobody
+ * reads). */
 static inline int32_t td_smlad(uint32_t a, uint32_t b, int32_t acc) {
     return __smlad((int16x2_t)a, (int16x2_t)b, acc);
 }
@@ -107,6 +109,12 @@ static inline uint32_t td_pkhbt(uint32_t a, uint32_t b) {
 }
 
 #endif
+
+/* Four bytes to halfwords: 0 and 2 in one word, 1 and 3 in the word `stride` further on. */
+static inline void td_widen(uint32_t *words, int32_t stride, uint32_t bytes) {
+    words[0] = td_sxtb16(bytes);
+    words[stride] = td_sxtb16_ror8(bytes);
+}
 
 /* Put a halfword into the low (0) or high (1) half of a word in memory. */
 static inline void td_store16(uint32_t *word, int32_t half, int32_t value) {

@@ -1,20 +1,22 @@
 /*
- * TFLite Micro's fixed-point rescaling, exactly: a saturating rounding doubling high multiplication, then a rounding
- * division by a power of two, halves away from zero.
+ * TFLite Micro's fixed-point rescaling, exactly: a saturating rounding doubling high
+ * multiplication, then a rounding division by a power of two, halves away from zero.
  */
 #ifndef TD_FIXEDPOINT_H
 #define TD_FIXEDPOINT_H
 
 #include <stdint.h>
 
-/* One output channel: bias with the input's zero point folded in where nothing is padded, and the rescaling. */
+/* One output channel: bias with the input's zero point folded in where nothing is padded, and the
+ * rescaling. */
 typedef struct {
     int32_t bias;
     int32_t mantissa; /* 0 or [2^30, 2^31) */
     int32_t shift;    /* -31 .. 30, negative is to the right */
 } td_channel;
 
-/* High 32 bits of 2ab, rounded half up. One operand is never INT32_MIN here, so nothing saturates. */
+/* High 32 bits of 2ab, rounded half up. One operand is never INT32_MIN here, so nothing saturates.
+ */
 static inline int32_t td_high_mul(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
@@ -40,9 +42,10 @@ static inline int32_t td_clamp(int32_t x, int32_t low, int32_t high) {
 }
 
 /* An int32 accumulator to int8. */
-static inline int8_t td_requantize(int32_t acc, const td_channel *channel, int32_t zero_point, int32_t low,
-                                   int32_t high) {
-    /* The sum wraps like TFLM's when a model's scales are absurd; unsigned arithmetic makes that defined. */
+static inline int8_t td_requantize(int32_t acc, const td_channel *channel, int32_t zero_point,
+                                   int32_t low, int32_t high) {
+    /* The sum wraps like TFLM's when a model's scales are absurd; unsigned arithmetic makes that
+     * defined. */
     const uint32_t scaled = (uint32_t)td_rescale(acc, channel->mantissa, channel->shift);
     return (int8_t)td_clamp((int32_t)(scaled + (uint32_t)zero_point), low, high);
 }

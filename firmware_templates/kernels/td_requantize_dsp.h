@@ -10,8 +10,8 @@
 /*
  * The proved form: with x = 2^scale * accumulator, bias included,
  *     out = saturate8((offset + high32(x * factor)) >> shift).
- * The compiler found factor and offset such that this equals TFLM's two roundings for every accumulator that the
- * channel can reach.
+ * The compiler found factor and offset such that this equals TFLM's two roundings for every
+ * accumulator that the channel can reach.
  */
 typedef struct {
     int32_t bias; /* times 2^scale */
@@ -20,10 +20,11 @@ typedef struct {
 } td_fast_channel;
 
 /*
- * TFLM's steps for channels that shift right by at least one. With x2 twice the accumulator, SMMLAR is the rounding
- * doubling high multiplication and adds `offset`, which is one half and the zero point, both before the shift; adding the
- * sign makes halves round away from zero. (TFLM takes the sign after the multiplication, which differs only where that
- * rounds a negative accumulator to 0; then one half less one still shifts to 0.)
+ * TFLM's steps for channels that shift right by at least one. With x2 twice the accumulator, SMMLAR
+ * is the rounding doubling high multiplication and adds `offset`, which is one half and the zero
+ * point, both before the shift; adding the sign makes halves round away from zero. (TFLM takes the
+ * sign after the multiplication, which differs only where that rounds a negative accumulator to 0;
+ * then one half less one still shifts to 0.)
  */
 typedef struct {
     int32_t bias; /* times 2; times 256 where the weights' stream begins with it */

@@ -209,16 +209,15 @@ def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
     words = [
         *(pair(scaled[0, k], scaled[1, k]) for k in range(3)),
         pair(scaled[2, 0], scaled[2, 1]),
-        pair(scaled[2, 2], none),
+        pair(none, scaled[2, 2]),
         start,
         factor,
         offset,
-        *(pair(scaled[1, k], scaled[2, k]) for k in range(3)),
         first_bias,
         last_bias,
     ]
     top, bottom = pad_h > 0, below > 0
-    kept = 13 if bottom else 12 if top else 8
+    kept = 10 if bottom else 9 if top else 8
     table = (np.stack(words[:kept], axis=1) & 0xFFFFFFFF).astype(np.uint32)
     return Implementation(
         "td_depthwise3x3_s8_dsp",

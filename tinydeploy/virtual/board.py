@@ -109,10 +109,6 @@ class VirtualBoard:
         image = self._core.image
         self._core.watch.watch({image.symbol(name).address & ~1: name for name in symbols})
 
-    def peek(self, place: int | str, size_bytes: int) -> bytes:
-        """Memory at an address or symbol, as a debugger reads it."""
-        return self._core.cpu.read(self._core.image.address(place), size_bytes)
-
     def poke(self, place: int | str, data: bytes) -> None:
         """Write memory at an address or symbol, flash too, as a debugger does."""
         self._core.cpu.write(self._core.image.address(place), data)

@@ -188,7 +188,7 @@ class CoreModel:
             return
         self.counter.uncharge_from(pc)
         what = f"{kind}s {size} bytes at 0x{address:08x}"
-        if kind == WRITE and self._is_flash(address):
+        if kind == WRITE and self._mapped(address):  # there, and the write was refused
             message = f"{what}, which is flash"
         else:
             message = f"{what}, where nothing is mapped"
@@ -199,13 +199,10 @@ class CoreModel:
 
     def _mapped(self, address: int) -> bool:
         try:
-            self.cpu.read(address & ~3, 4)
-        except Exception:
+            self.cpu.read_word(address & ~3)
+        except self.cpu.MemoryError:
             return False
         return True
-
-    def _is_flash(self, address: int) -> bool:
-        return self._mapped(address)  # mapped, and the write was refused
 
     # Faults
 
@@ -293,7 +290,7 @@ class CoreModel:
         except exceptions.StackingError as error:
             self.fail(f"the stack has overflowed: {error}", return_address)
             return
-        except Exception:
+        except self.cpu.MemoryError:
             self.fail(f"exception {number} has no vector: 0x{vector:08x} is not in memory", return_address)
             return
         if not handler & 1:

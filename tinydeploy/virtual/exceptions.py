@@ -38,7 +38,7 @@ def enter(cpu: Cpu, number: int, return_address: int, handler: int, align8: bool
         words += [*cpu.read_registers(_FP_FRAME), 0]
     try:
         cpu.write(frame_at, b"".join(word.to_bytes(4, "little") for word in words))
-    except Exception as error:
+    except cpu.MemoryError as error:
         raise StackingError(f"the exception frame at 0x{frame_at:08x} is not in memory") from error
     cpu["sp"] = frame_at
     exc_return = 0xFFFF_FFE1 if extended else 0xFFFF_FFF1
@@ -62,7 +62,7 @@ def leave(cpu: Cpu, exc_return: int) -> int:
     size = _EXTENDED_BYTES if extended else _BASIC_BYTES
     try:
         raw = cpu.read(frame_at, size)
-    except Exception as error:
+    except cpu.MemoryError as error:
         raise StackingError(f"the exception frame at 0x{frame_at:08x} is not in memory") from error
     words = [int.from_bytes(raw[at : at + 4], "little") for at in range(0, size, 4)]
     xpsr = words[7]

@@ -47,7 +47,6 @@ class ElfImage:
                 elf = ELFFile(stream)
                 if elf.get_machine_arch() != "ARM" or elf.elfclass != 32:
                     raise ToolchainError(f"{path}: not a 32-bit Arm ELF file; build the firmware for the board")
-                self.entry: int = elf.header["e_entry"]
                 self.segments = tuple(_segments(elf))
                 self.symbols = {symbol.name: symbol for symbol in _symbols(elf)}
         except OSError as error:

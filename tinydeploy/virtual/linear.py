@@ -153,7 +153,7 @@ class Follower:
             for index, target in enumerate(targets):
                 if address is not None and isinstance(target, str):
                     results[target] = self._load(address.plus(Linear(4 * index)))
-        elif name == "ldr" or (operands and isinstance(operands[0], str)):
+        elif operands and isinstance(operands[0], str):
             results[str(operands[0])] = self._computed(instruction)
         if instruction.writeback and instruction.base is not None:
             results[instruction.base] = self._written_back(instruction)

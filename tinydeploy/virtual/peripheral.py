@@ -10,7 +10,7 @@ class SiliconError(Exception):
 
 
 class Peripheral:
-    """A register file. Registers without a handler keep what is written, and are noted as unmodelled when `strict`.
+    """A register file. Registers without a handler keep what is written; the bus notes them.
 
     ``base`` is the address of offset 0. ``reset_values`` are the manual's; all others are 0.
     """

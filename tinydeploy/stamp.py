@@ -51,7 +51,7 @@ def is_current(folder: Path, key: str) -> bool:
         if stored["key"] != key:
             return False
         return all(_look(folder / name)[1:] == tuple(state) for name, state in stored["files"].items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

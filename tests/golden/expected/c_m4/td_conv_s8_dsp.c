@@ -148,32 +148,40 @@ static void td_conv_s8_dsp_6x6x1_3x3_4_block3(const uint32_t *patch, int8_t *out
  * - the weights are packed in this order.
  */
 static inline void td_conv_s8_dsp_6x6x1_3x3_4_gather(const int8_t *input, int32_t y0, int32_t x0, int8_t *edge, uint32_t *patch, int32_t stride) {
-    uint32_t *after = patch + 0 * stride;
-    for (int32_t ky = 0; ky < 3; ky++) {
-        const int32_t y = y0 + ky;
-        const int8_t *run = input + (y * 6 + x0) * 1;
-        if (y < 0 || y >= 6 || x0 < 0 || x0 > 3) {
-            __builtin_memset(edge, -128, 3);
-            if (y >= 0 && y < 6) {
+    if (y0 < 0 || y0 > 3 || x0 < 0 || x0 > 3) {
+        for (int32_t ky = 0; ky < 3; ky++) {
+            const int32_t y = y0 + ky;
+            const int8_t *run = input + (y * 6 + x0) * 1;
+            if (y < 0 || y >= 6) {
+                __builtin_memset(edge, -128, 3);
+                run = edge;
+            } else if (x0 < 0 || x0 > 3) {
                 const int32_t first = x0 < 0 ? -x0 : 0;
                 const int32_t last = x0 > 3 ? 6 - x0 : 3;
-                const int32_t bytes = (last - first) * 1;
-                for (int32_t i = 0; i < bytes; i++) {
-                    edge[first * 1 + i] = input[(y * 6 + x0 + first) * 1 + i];
-                }
+                __builtin_memset(edge, -128, 3);
+                __builtin_memcpy(edge + first * 1, run + first * 1, (uint32_t)((last - first) * 1));
+                run = edge;
             }
-            run = edge;
+            for (int32_t i = 0; i < 0; i++) {
+                td_widen(patch + (ky * 0 + 2 * i) * stride, stride, td_load32(run + 4 * i));
+            }
+            for (int32_t i = 0; i < 3; i++) {
+                const int32_t halfword = 0 + ky * 3 + i;
+                td_store16(patch + (halfword >> 1) * stride, halfword & 1, run[0 + i]);
+            }
         }
-        for (int32_t i = 0; i < 0; i++, run += 4, patch += 2 * stride) {
-            const uint32_t bytes = td_load32(run);
-            patch[0] = td_sxtb16(bytes);
-            patch[stride] = td_sxtb16_ror8(bytes);
-        }
-        for (int32_t i = 0; i < 3; i++) {
-            const int32_t halfword = ky * 3 + i;
-            td_store16(after + (halfword >> 1) * stride, halfword & 1, run[i]);
-        }
+        return;
     }
+    const int8_t *run = input + (y0 * 6 + x0) * 1;
+    td_store16(patch + 0 * stride, 0, run[0]);
+    td_store16(patch + 0 * stride, 1, run[1]);
+    td_store16(patch + 1 * stride, 0, run[2]);
+    td_store16(patch + 1 * stride, 1, run[6]);
+    td_store16(patch + 2 * stride, 0, run[7]);
+    td_store16(patch + 2 * stride, 1, run[8]);
+    td_store16(patch + 3 * stride, 0, run[12]);
+    td_store16(patch + 3 * stride, 1, run[13]);
+    td_store16(patch + 4 * stride, 0, run[14]);
 }
 
 void td_conv_s8_dsp_6x6x1_3x3_4(const int8_t *input, int8_t *output, const uint32_t *weights,
@@ -309,11 +317,7 @@ static void td_conv_s8_dsp_3x3x4_1x1_4_block3(const uint32_t *patch, int8_t *out
  */
 static inline void td_conv_s8_dsp_3x3x4_1x1_4_gather(const int8_t *input, uint32_t *patch, int32_t stride) {
     const int8_t *run = input;
-    for (int32_t i = 0; i < 1; i++, run += 4, patch += 2 * stride) {
-        const uint32_t bytes = td_load32(run);
-        patch[0] = td_sxtb16(bytes);
-        patch[stride] = td_sxtb16_ror8(bytes);
-    }
+    td_widen(patch + 0 * stride, stride, td_load32(run + 0));
 }
 
 void td_conv_s8_dsp_3x3x4_1x1_4(const int8_t *input, int8_t *output, const uint32_t *weights,
@@ -359,11 +363,7 @@ static void td_conv_s8_dsp_1x4_3_block1(const uint32_t *patch, int8_t *output, c
  */
 static inline void td_conv_s8_dsp_1x4_3_gather(const int8_t *input, uint32_t *patch, int32_t stride) {
     const int8_t *run = input;
-    for (int32_t i = 0; i < 1; i++, run += 4, patch += 2 * stride) {
-        const uint32_t bytes = td_load32(run);
-        patch[0] = td_sxtb16(bytes);
-        patch[stride] = td_sxtb16_ror8(bytes);
-    }
+    td_widen(patch + 0 * stride, stride, td_load32(run + 0));
 }
 
 void td_conv_s8_dsp_1x4_3(const int8_t *input, int8_t *output, const uint32_t *weights,

@@ -5,9 +5,9 @@
  * output that reads the column: SMLAD takes two rows, SMLABB or SMLABT the third. Columns outside the input read its zero
  * point. Rows outside it are left out, their share being in a bias of their own; then only two rows remain, one SMLAD.
  *
- * A channel's constants, `channel`: w0 w1 of each column in halfwords (3 words); w2 of columns 0 and 1, of column 2 (2);
- * bias, factor, offset (see td_fast_channel); for the first row w1 w2 of each column (3) and its bias; for the last row
- * its bias. Weights are 256 fold, as the requantization wants the sums.
+ * A channel's constants, `channel`: w0 w1 of each column in halfwords (3 words); w2 of columns 0 and 1, then of column 2
+ * in the high half (2); bias, factor, offset (see td_fast_channel); the first row's bias; the last row's bias. Weights
+ * are 256 fold, as the requantization wants the sums.
  *
  * Registers: r0 input, r1 output, r2 offset, r3-r7 weights, r8-r10 sums, r11 r12 values, lr factor; the bias comes from
  * the stack, which is one load beside others. On the M7 two multiplications never meet: a sum's two are apart by loads or
@@ -27,8 +27,12 @@ __attribute__((naked)) static void td_depthwise3x3_s8_dsp_3x3x4_channel(const in
         "push {r2, r4-r11, lr}\n"
         "sub sp, #12\n"
         "ldr lr, [r2, #24]\n"
-        "add r12, r2, #32\n"
-        "ldm r12, {r3-r6}\n"
+        "ldm r2, {r3-r7}\n"
+        "lsl r12, r6, #16\n"
+        "pkhtb r3, r12, r3, asr #16\n"
+        "pkhtb r4, r6, r4, asr #16\n"
+        "pkhtb r5, r7, r5, asr #16\n"
+        "ldr r6, [r2, #32]\n"
         "ldr r2, [r2, #28]\n"
         "mvn r11, #0x7f007f\n"
         "smlad r8, r11, r3, r6\n"
@@ -88,7 +92,7 @@ __attribute__((naked)) static void td_depthwise3x3_s8_dsp_3x3x4_channel(const in
         "smlad r8, r11, r5, r8\n"
         "smlad r9, r11, r4, r9\n"
         "smlad r10, r11, r3, r10\n"
-        "smlabb r8, r12, r7, r8\n"
+        "smlabt r8, r12, r7, r8\n"
         "smlabt r9, r12, r6, r9\n"
         "smlabb r10, r12, r6, r10\n"
         "smmla r8, r8, lr, r2\n"
@@ -100,21 +104,21 @@ __attribute__((naked)) static void td_depthwise3x3_s8_dsp_3x3x4_channel(const in
         "ldrsb r12, [r0, #32]\n"
         "smlad r9, r11, r5, r9\n"
         "smlad r10, r11, r4, r10\n"
-        "smlabb r9, r12, r7, r9\n"
+        "smlabt r9, r12, r7, r9\n"
         "smlabt r10, r12, r6, r10\n"
         "smmla r9, r9, lr, r2\n"
         "ssat r9, #8, r9, asr #14\n"
         "strb r9, [r1, #4]\n"
         "mvn r11, #0x7f007f\n"
         "smlad r10, r11, r5, r10\n"
-        "smlabb r10, r11, r7, r10\n"
+        "smlabt r10, r11, r7, r10\n"
         "smmla r10, r10, lr, r2\n"
         "ssat r10, #8, r10, asr #14\n"
         "strb r10, [r1, #8]\n"
         "add r0, r0, #12\n"
         "add r1, r1, #12\n"
         "ldr r12, [sp, #12]\n"
-        "ldr r6, [r12, #48]\n"
+        "ldr r6, [r12, #36]\n"
         "mvn r11, #0x7f007f\n"
         "smlad r8, r11, r3, r6\n"
         "ldrsb r11, [r0, #0]\n"
@@ -159,18 +163,18 @@ static void td_depthwise3x3_s8_dsp_3x3x4_channel(const int8_t *input, int8_t *ou
     const td_fast_channel form = {0, (int32_t)channel[6], (int32_t)channel[7]};
     for (int32_t oy = 0; oy < 3; oy++) {
         const int32_t first = oy == 0, last = oy == 2;
-        const uint32_t *w = first ? channel + 8 : channel;
         const int32_t y = oy * 1 - 1 + first;
         for (int32_t ox = 0; ox < 3; ox++, output += 4) {
-            int32_t sum = (int32_t)(first ? channel[11] : last ? channel[12] : channel[5]);
+            int32_t sum = (int32_t)channel[first ? 8 : last ? 9 : 5];
             for (int32_t k = 0; k < 3; k++) {
                 const int32_t x = ox * 1 - 1 + k;
                 const uint32_t upper = (uint32_t)td_depthwise3x3_s8_dsp_3x3x4_value(input, y, x);
                 const uint32_t lower = (uint32_t)td_depthwise3x3_s8_dsp_3x3x4_value(input, y + 1, x);
-                sum = td_smlad(td_pkhbt(upper, lower), w[k], sum);
+                const uint32_t w2 = k == 0 ? channel[3] : channel[k == 1 ? 3 : 4] >> 16;
+                const uint32_t w = first ? td_pkhbt(channel[k] >> 16, w2) : channel[k];
+                sum = td_smlad(td_pkhbt(upper, lower), w, sum);
                 if (!first && !last) {
-                    const uint32_t third = (uint32_t)td_depthwise3x3_s8_dsp_3x3x4_value(input, y + 2, x);
-                    sum = k == 1 ? td_smlabt(third, w[3], sum) : td_smlabb(third, w[k == 2 ? 4 : 3], sum);
+                    sum = td_smlabb((uint32_t)td_depthwise3x3_s8_dsp_3x3x4_value(input, y + 2, x), w2, sum);
                 }
             }
             *output = (int8_t)td_fast_requantize(sum, &form, 14);
@@ -181,6 +185,6 @@ static void td_depthwise3x3_s8_dsp_3x3x4_channel(const int8_t *input, int8_t *ou
 
 void td_depthwise3x3_s8_dsp_3x3x4(const int8_t *input, int8_t *output, const uint32_t *channels) {
     for (int32_t c = 0; c < 4; c++) {
-        td_depthwise3x3_s8_dsp_3x3x4_channel(input + c, output + c, channels + 13 * c);
+        td_depthwise3x3_s8_dsp_3x3x4_channel(input + c, output + c, channels + 10 * c);
     }
 }

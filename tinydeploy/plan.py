@@ -114,7 +114,8 @@ def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
 def arrange(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
     """Offsets for `buffers`: first fit in several orders (size, lifetime, area, seeded shuffles), the smallest kept.
 
-    No order can do better than the largest sum of buffers alive at one step, so the search stops there.
+    No order can do better than the largest sum of buffers alive at one step, so the search stops there. A chain, where
+    two buffers that come and go stand at a time, always reaches it when it is filled from both ends.
     """
     floor = max((sum(b.size_bytes for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0)
     orders: list[Callable[[Buffer], tuple[float, ...]]] = [
@@ -134,7 +135,10 @@ def arrange(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
         if best_size < 0 or size < best_size:
             best, best_size = placed, size
         if best_size <= _aligned(floor):
-            break
+            return best
+    both_ends = _from_both_ends(buffers)
+    if both_ends and max(offset + buffer.size_bytes for buffer, offset in both_ends) < best_size:
+        return both_ends
     return best
 
 
@@ -151,6 +155,25 @@ def _first_fit(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
                 break
             offset = max(offset, _aligned(start + other.size_bytes))
         placed.append((buffer, offset))
+    return placed
+
+
+def _from_both_ends(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]] | None:
+    """Every second buffer low, the others high, in just the space that is alive at the worst step; None if one does not
+    fit."""
+    capacity = max(
+        (sum(_aligned(b.size_bytes) for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0
+    )
+    placed: list[tuple[Buffer, int]] = []
+    for number, buffer in enumerate(sorted(buffers, key=lambda b: (b.first, -b.last))):
+        size = _aligned(buffer.size_bytes)
+        taken = sorted((start, start + _aligned(b.size_bytes)) for b, start in placed if b.overlaps(buffer))
+        ends = [0, *(end for _, end in taken)]
+        gaps = [(low, high) for low, high in zip(ends, [*(start for start, _ in taken), capacity], strict=True)]
+        fits = [(low, high) for low, high in gaps if high - low >= size]
+        if not fits:
+            return None
+        placed.append((buffer, fits[0][0] if number % 2 == 0 else fits[-1][1] - size))
     return placed
 
 

@@ -43,7 +43,7 @@ def check(stored: dict[str, Any], board: str, model: str) -> None:
     assert stored["instructions"] < INTERPRETED.get(model, stored["instructions"] + 1)
     layers = stored["per_layer"]
     assert all(set(layer) == {"name", "op", "macs", "instructions", "cycles"} for layer in layers)
-    assert sum(layer["macs"] for layer in layers) == stored["macs"]
+    assert 0 < sum(layer["macs"] for layer in layers) <= stored["macs"]  # less where constant channels were removed
     assert 0 <= stored["instructions"] - sum(layer["instructions"] for layer in layers) < 500
 
 

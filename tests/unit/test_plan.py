@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.net import Net
 from support.strategies import Network, networks, seeded_network
@@ -69,6 +69,7 @@ def test_live_buffers_never_overlap(buffers: list[Buffer]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=20))
+@example([1, 3, 1, 1, 3, 1])
 def test_a_chain_takes_its_largest_pair_and_no_more(units: list[int]) -> None:
     """Each buffer is written in one step and read in the next: two are alive at a time."""
     buffers = [Buffer(f"b{at}", unit * ALIGNMENT, at, at + 1) for at, unit in enumerate(units)]
@@ -77,6 +78,7 @@ def test_a_chain_takes_its_largest_pair_and_no_more(units: list[int]) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 100), min_size=2, max_size=20), st.integers(1, 100))
+@example([3, 1, 1, 3], 1)
 def test_a_chain_beside_a_long_residual(units: list[int], long: int) -> None:
     buffers = [Buffer(f"b{at}", unit * ALIGNMENT, at, at + 1) for at, unit in enumerate(units)]
     residual = Buffer("residual", long * ALIGNMENT, 0, len(units))

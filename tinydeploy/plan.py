@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Implementation
+from tinydeploy.kernels.base import Implementation, Overlap
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.reshape import Reshape
 
@@ -50,7 +51,7 @@ class MemoryPlan:
 def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
     """Place all buffers of `steps` so that those alive together never overlap, in as small an arena as is found."""
     buffers = lifetimes(graph, steps)
-    placed = arrange(buffers)
+    placed = arrange(buffers, overlaps(steps, buffers))
     tensors = {tensor: offset for buffer, offset in placed for tensor in buffer.tensors}
     scratch = {buffer.first: offset for buffer, offset in placed if not buffer.tensors}
     arena = max(offset + buffer.size_bytes for buffer, offset in placed)
@@ -111,13 +112,30 @@ def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
     return result
 
 
-def arrange(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
+def overlaps(steps: Sequence[Step], buffers: Sequence[Buffer]) -> dict[tuple[Buffer, Buffer], Overlap]:
+    """The pairs (output, input) that may share memory: the output begins at the step whose input ends there."""
+    home = {tensor: buffer for buffer in buffers for tensor in buffer.tensors}
+    found: dict[tuple[Buffer, Buffer], Overlap] = {}
+    for number, step in enumerate(steps):
+        source, output = home[step.op.inputs[0]], home[step.op.output]
+        permitted = step.implementation.overlap
+        if permitted is not None and source != output and source.last == number == output.first:
+            found[output, source] = permitted
+    return found
+
+
+def arrange(
+    buffers: Sequence[Buffer], permitted: Mapping[tuple[Buffer, Buffer], Overlap] | None = None
+) -> list[tuple[Buffer, int]]:
     """Offsets for `buffers`: first fit in several orders (size, lifetime, area, seeded shuffles), the smallest kept.
 
     No order can do better than the largest sum of buffers alive at one step, so the search stops there. A chain, where
     two buffers that come and go stand at a time, always reaches it when it is filled from both ends.
     """
+    permitted = permitted or {}
     floor = max((sum(b.size_bytes for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0)
+    if permitted:
+        floor = max((b.size_bytes for b in buffers), default=0)
     orders: list[Callable[[Buffer], tuple[float, ...]]] = [
         lambda b: (-b.size_bytes, b.first),
         lambda b: (-(b.last - b.first + 1) * b.size_bytes, b.first),
@@ -130,7 +148,7 @@ def arrange(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
     best: list[tuple[Buffer, int]] = []
     best_size = -1
     for order in orders:
-        placed = _first_fit(sorted(buffers, key=order))
+        placed = _first_fit(sorted(buffers, key=order), permitted)
         size = max((offset + buffer.size_bytes for buffer, offset in placed), default=0)
         if best_size < 0 or size < best_size:
             best, best_size = placed, size
@@ -146,16 +164,44 @@ def _steps(buffers: Sequence[Buffer]) -> range:
     return range(max((b.last for b in buffers), default=-1) + 1)
 
 
-def _first_fit(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]]:
+def _first_fit(
+    buffers: Sequence[Buffer], permitted: Mapping[tuple[Buffer, Buffer], Overlap]
+) -> list[tuple[Buffer, int]]:
     placed: list[tuple[Buffer, int]] = []
     for buffer in buffers:
-        offset = 0
-        for other, start in sorted((p for p in placed if p[0].overlaps(buffer)), key=lambda p: p[1]):
-            if offset + buffer.size_bytes <= start:
-                break
-            offset = max(offset, _aligned(start + other.size_bytes))
-        placed.append((buffer, offset))
+        rivals = [(other, start) for other, start in placed if other.overlaps(buffer)]
+        candidates = {0, *(_aligned(start + other.size_bytes) for other, start in rivals)}
+        for other, start in rivals:
+            if (rule := permitted.get((buffer, other))) is not None:
+                candidates.add(_partner(start, rule, of_input=True))
+            elif (rule := permitted.get((other, buffer))) is not None:
+                candidates.add(_partner(start, rule, of_input=False))
+        fits = (
+            at for at in sorted(candidates) if at >= 0 and all(_compatible(buffer, at, *r, permitted) for r in rivals)
+        )
+        placed.append((buffer, next(fits)))
     return placed
+
+
+def _compatible(
+    buffer: Buffer, at: int, other: Buffer, start: int, permitted: Mapping[tuple[Buffer, Buffer], Overlap]
+) -> bool:
+    """Whether `buffer` may lie at `at` while `other` lies at `start`."""
+    if at + buffer.size_bytes <= start or start + other.size_bytes <= at:
+        return True
+    if (rule := permitted.get((buffer, other))) is not None:
+        return rule.permits(start, at)
+    if (rule := permitted.get((other, buffer))) is not None:
+        return rule.permits(at, start)
+    return False
+
+
+def _partner(start: int, rule: Overlap, *, of_input: bool) -> int:
+    """The place nearest to `start` for the other buffer of a permitted pair; it may be negative."""
+    step = math.lcm(rule.multiple, ALIGNMENT)
+    gap = -(-rule.gap_bytes // step) * step
+    upwards = rule.descending == of_input
+    return start + gap if upwards else start - gap
 
 
 def _from_both_ends(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]] | None:

@@ -17,9 +17,18 @@ from support.strategies import Network, networks, seeded_network
 
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import CORES, Core
+from tinydeploy.kernels.base import Overlap
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.plan import ALIGNMENT, Buffer, arrange
 from tinydeploy.tflite import read_model
+
+# What the reference models need with the DSP kernels; a plan that needs more has become worse.
+ARENA_BYTES = {
+    "ad01_int8": 1_920,
+    "kws_ref_model": 9_488,
+    "pretrainedResnet_quant": 34_208,
+    "vww_96_int8": 36_912,
+}
 
 
 def aligned(size: int) -> int:
@@ -123,8 +132,10 @@ def run_in_arena(program: Program) -> None:
         for tensor in step.op.inputs:
             source = place(tensor)
             if max(out.start, source.start) < min(out.stop, source.stop):
-                assert step.implementation.in_place, f"{step.op.name} writes over its input"
-                assert out == source
+                rule = step.implementation.overlap
+                permitted = rule is not None and rule.permits(source.start, out.start)
+                assert step.implementation.in_place or permitted, f"{step.op.name} writes over its input"
+                assert permitted or out == source
         owner[out] = value[step.op.output]
         if scratch:
             assert (owner[offset : offset + scratch] == -2 - number).all(), f"{step.op.name} writes over its scratch"
@@ -150,7 +161,10 @@ def test_the_reference_models(core: Core | None, shared_models: list[Path]) -> N
         program = compile_graph(read_model(path.read_bytes(), path.stem), core)
         run_in_arena(program)
         buffers = [buffer for buffer, _ in program.plan.buffers]
-        assert program.plan.arena_bytes == aligned(floor_of(buffers)), f"{path.stem}: larger than what is alive at once"
+        # Less where an output may lie over its dying input.
+        assert program.plan.arena_bytes <= aligned(floor_of(buffers)), f"{path.stem}: larger than what is alive at once"
+        if core is not None and core.dsp:
+            assert program.plan.arena_bytes <= ARENA_BYTES[path.stem]
 
 
 def test_an_element_wise_sum_takes_its_dying_inputs_place() -> None:
@@ -212,3 +226,13 @@ def test_plans_are_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     ]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("gap_bytes", [-20, 0, 12])
+def test_an_output_lies_over_its_dying_input_as_far_as_the_kernel_permits(gap_bytes: int, descending: bool) -> None:
+    source, output = Buffer("in", 100, 0, 1), Buffer("out", 300, 1, 2)
+    rule = Overlap(gap_bytes, descending, multiple=4)
+    placed = dict(arrange([source, output], {(output, source): rule}))
+    assert rule.permits(placed[source], placed[output])
+    assert max(at + buffer.size_bytes for buffer, at in placed.items()) <= 320

@@ -31,12 +31,31 @@ class Constant:
         return int(self.values.size) * widths.get(self.ctype, 4)
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Where an output may lie over its dying input, because the kernel has read what it overwrites.
+
+    Ascending, the output starts at least `gap_bytes` before the input (a negative gap: at most that far after it);
+    descending, at least `gap_bytes` after it. The distance is a multiple of `multiple`.
+    """
+
+    gap_bytes: int
+    descending: bool = False
+    multiple: int = 1
+
+    def permits(self, input_offset: int, output_offset: int) -> bool:
+        """Whether these two starts are far enough apart."""
+        distance = output_offset - input_offset if self.descending else input_offset - output_offset
+        return distance >= self.gap_bytes and distance % self.multiple == 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Implementation:
     """One operator's way to run: `template` names a file of firmware_templates/kernels.
 
     Operators with equal `template` and `shape` share one C function. `label` makes its name readable. `in_place` says
-    that the output may take the first input's place; `scratch_bytes` is working memory from the arena.
+    that the output may take the first input's place, byte for byte, `overlap` that it may lie over it in other ways;
+    `scratch_bytes` is working memory from the arena.
     """
 
     template: str
@@ -45,6 +64,7 @@ class Implementation:
     constants: tuple[Constant, ...] = field(default=())
     scratch_bytes: int = 0
     in_place: bool = False
+    overlap: Overlap | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import IntArray, Multiplier, wrap_int32
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Constant, Implementation, Shape, requant_shape, window_shape
+from tinydeploy.kernels.base import Constant, Implementation, Overlap, Shape, requant_shape, window_shape
 from tinydeploy.ops.add import LEFT_SHIFT, Add
 from tinydeploy.ops.base import Requant
 from tinydeploy.ops.conv import Conv2D
@@ -66,6 +66,7 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
         },
         block.constants,
         scratch_bytes=4 * words * pixels + edge_bytes,
+        overlap=conv_overlap(op, graph, pixels),
     )
 
 
@@ -101,7 +102,30 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
         },
         block.constants,
         scratch_bytes=4 * words * pixels,
+        # A single row is read whole before the first output.
+        overlap=Overlap(-depth) if op.rows == 1 else pointwise_overlap(depth, out_c),
     )
+
+
+def pointwise_overlap(depth: int, out_c: int) -> Overlap:
+    """Pixels that shrink are written upwards, pixels that grow downwards: never past those still to be read."""
+    return Overlap(0, descending=out_c > depth)
+
+
+def conv_overlap(op: Conv2D, graph: Graph, pixels: int) -> Overlap:
+    """How far ahead of its input an output must start: blocks of `pixels` are written after their patches are read."""
+    _, _, in_w, in_c = graph.tensors[op.inputs[0]].shape
+    _, out_h, out_w, out_c = graph.tensors[op.output].shape
+    if op.window.is_pointwise:
+        return pointwise_overlap(in_c, out_c)
+    count = out_h * out_w
+    rows, columns = np.divmod(np.arange(count), out_w)
+    y = np.maximum(rows * op.window.stride[0] - op.window.pad[0], 0)
+    x = np.maximum(columns * op.window.stride[1] - op.window.pad[1], 0)
+    # The first byte that pixel n or any after it reads, and what is written once the block before n is done.
+    needed = np.minimum.accumulate(((y * in_w + x) * in_c)[::-1])[::-1]
+    starts = np.arange(pixels, count, pixels)
+    return Overlap(int(np.max(starts * out_c - needed[starts], initial=-graph.tensors[op.inputs[0]].size_bytes)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +197,26 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
         },
         (Constant("weights", "uint32_t", pack_columns(scaled)), channels.constant),
         scratch_bytes=line_bytes,
+        overlap=depthwise_overlap(op, graph),
     )
+
+
+def depthwise_overlap(op: DepthwiseConv2D, graph: Graph) -> Overlap | None:
+    """One channel after the other, so bytes of other channels must keep their places: whole pixels apart. Within a
+    channel an output is written once the columns up to its window's last are read, rows from the top."""
+    _, in_h, in_w, in_c = graph.tensors[op.inputs[0]].shape
+    _, out_h, out_w, _ = graph.tensors[op.output].shape
+    kernel_w, (stride_h, stride_w), (pad_h, pad_w) = op.window.kernel[1], op.window.stride, op.window.pad
+    count = out_h * out_w
+    rows, columns = np.divmod(np.arange(count), out_w)
+    # Once output n is written, its row's windows still need what lies right of its own last column, from their first
+    # row on; the next row's windows need all of theirs.
+    same_row = np.maximum(rows * stride_h - pad_h, 0) * in_w + columns * stride_w - pad_w + kernel_w
+    next_row = np.maximum((rows + 1) * stride_h - pad_h, 0) * in_w
+    at_end = columns == out_w - 1
+    needed = np.where(at_end, next_row, np.minimum(same_row, next_row))
+    needed = np.where((rows == out_h - 1) & at_end, in_h * in_w, needed)
+    return Overlap(int(np.max(np.arange(1, count + 1) - needed)) * in_c, multiple=in_c)
 
 
 def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
@@ -231,6 +274,7 @@ def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
             "channel_words": kept,
         },
         (Constant("channels", "uint32_t", table.reshape(-1)),),
+        overlap=depthwise_overlap(op, graph),
     )
 
 

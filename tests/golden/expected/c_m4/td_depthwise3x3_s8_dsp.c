@@ -164,7 +164,9 @@ static void td_depthwise3x3_s8_dsp_3x3x4_channel(const int8_t *input, int8_t *ou
     for (int32_t oy = 0; oy < 3; oy++) {
         const int32_t first = oy == 0, last = oy == 2;
         const int32_t y = oy * 1 - 1 + first;
-        for (int32_t ox = 0; ox < 3; ox++, output += 4) {
+        /* The output may lie over the input: a row is read whole before it is written. */
+        int8_t row[3];
+        for (int32_t ox = 0; ox < 3; ox++) {
             int32_t sum = (int32_t)channel[first ? 8 : last ? 9 : 5];
             for (int32_t k = 0; k < 3; k++) {
                 const int32_t x = ox * 1 - 1 + k;
@@ -177,7 +179,10 @@ static void td_depthwise3x3_s8_dsp_3x3x4_channel(const int8_t *input, int8_t *ou
                     sum = td_smlabb((uint32_t)td_depthwise3x3_s8_dsp_3x3x4_value(input, y + 2, x), w2, sum);
                 }
             }
-            *output = (int8_t)td_fast_requantize(sum, &form, 14);
+            row[ox] = (int8_t)td_fast_requantize(sum, &form, 14);
+        }
+        for (int32_t ox = 0; ox < 3; ox++, output += 4) {
+            *output = row[ox];
         }
     }
 }

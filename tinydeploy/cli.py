@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinydeploy.project import Project
     from tinydeploy.session import Session
 
+_BENCH_MACS = 200_000_000
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -115,9 +116,9 @@ _PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this fo
 @cli.command(short_help="Measure inference on a device, or on a virtual board.")
 @click.argument("port", required=False)
 @_PROJECT
-@click.option("--samples", "count", default=10, show_default=True, help="How many test samples to run.")
+@click.option("--samples", "count", type=int, help="How many test samples to run; 10 to 100 by the model's size.")
 @click.option("--json", "json_file", type=_FILE, help="Write the measurement as JSON too.")
-def bench(port: str | None, project: Path | None, count: int, json_file: Path | None) -> None:
+def bench(port: str | None, project: Path | None, count: int | None, json_file: Path | None) -> None:
     """Run inference on the device at PORT, or on a virtual board, and measure it."""
     from tinydeploy.bench import bench as run
     from tinydeploy.image import read_image
@@ -128,6 +129,9 @@ def bench(port: str | None, project: Path | None, count: int, json_file: Path | 
 
     found = find_project(project)
     image = read_image(found.elf)
+    if count is None:
+        # A few seconds on the virtual board.
+        count = min(100, max(10, _BENCH_MACS // max(1, found.macs)))
     with _session(port, found) as session, counter("samples") as progress:
         measurement = run(found, session, image, count=count, progress=progress)
     print_report(measurement_report(measurement))

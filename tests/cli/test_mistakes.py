@@ -44,7 +44,7 @@ def model_of_many_weights() -> bytes:
 
 def model_of_large_activations() -> bytes:
     net = Net(1)
-    return net.done(net.conv(net.input((1, 260, 260, 2)), 2, (1, 1)))
+    return net.done(net.conv(net.input((1, 260, 260, 4)), 4, (1, 1)))
 
 
 def model_that_leaves_no_stack() -> bytes:

@@ -228,6 +228,25 @@ class Requant:
         return np.clip(scaled + self.zero_point, self.act_min, self.act_max).astype(np.int8)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightedOp(Op):
+    """What convolutions and fully connected layers share: int8 weights, an int32 bias and a requantization each."""
+
+    weights: NDArray[np.int8]
+    bias: IntArray
+    requant: Requant
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return self.weights.size + self.bias.size
+
+    @property
+    def weights_bytes(self) -> int:
+        """int8 weights and int32 biases."""
+        return self.weights.size + 4 * self.bias.size
+
+
 def linear_parameters(
     node: Node, source: Tensor, weights: Tensor, channels: int, channel_axis: int, fused: int
 ) -> tuple[IntArray, Requant]:

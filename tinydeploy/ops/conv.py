@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import IntArray, wrap_int32
-from tinydeploy.ops.base import Node, Op, Requant, Values, Window, four_dimensional, linear_parameters, read_window
+from tinydeploy.ops.base import (
+    Node,
+    Values,
+    WeightedOp,
+    Window,
+    four_dimensional,
+    linear_parameters,
+    read_window,
+)
 
 if TYPE_CHECKING:
     from tinydeploy.graph import Graph
@@ -29,14 +37,11 @@ def patches(x: NDArray[Any], window: Window, out_hw: tuple[int, int], fill: int)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Conv2D(Op):
+class Conv2D(WeightedOp):
     """A convolution; `weights` is (out, kernel h, kernel w, in per group)."""
 
     kind: ClassVar[str] = "CONV_2D"
 
-    weights: NDArray[np.int8]
-    bias: IntArray
-    requant: Requant
     window: Window
     groups: int
     input_zero_point: int
@@ -45,16 +50,6 @@ class Conv2D(Op):
         """Output pixels times weights."""
         shape = graph.tensors[self.output].shape
         return shape[1] * shape[2] * self.weights.size
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases."""
-        return self.weights.size + self.bias.size
-
-    @property
-    def weights_bytes(self) -> int:
-        """int8 weights and int32 biases."""
-        return self.weights.size + 4 * self.bias.size
 
     def accumulate(self, x: NDArray[Any], out_hw: tuple[int, int]) -> IntArray:
         """The int32 accumulators, bias included, as (OH, OW, OC) of an (H, W, C) input."""

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import IntArray, wrap_int32
-from tinydeploy.ops.base import Node, Op, Requant, Values, Window, four_dimensional, linear_parameters, read_window
+from tinydeploy.ops.base import (
+    Node,
+    Values,
+    WeightedOp,
+    Window,
+    four_dimensional,
+    linear_parameters,
+    read_window,
+)
 from tinydeploy.ops.conv import patches
 
 if TYPE_CHECKING:
@@ -17,14 +25,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DepthwiseConv2D(Op):
+class DepthwiseConv2D(WeightedOp):
     """`weights` is (kernel h, kernel w, out); output channel ``o`` reads input channel ``o // multiplier``."""
 
     kind: ClassVar[str] = "DEPTHWISE_CONV_2D"
 
-    weights: NDArray[np.int8]
-    bias: IntArray
-    requant: Requant
     window: Window
     multiplier: int
     input_zero_point: int
@@ -33,16 +38,6 @@ class DepthwiseConv2D(Op):
         """Output pixels times weights."""
         shape = graph.tensors[self.output].shape
         return shape[1] * shape[2] * self.weights.size
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases."""
-        return self.weights.size + self.bias.size
-
-    @property
-    def weights_bytes(self) -> int:
-        """int8 weights and int32 biases."""
-        return self.weights.size + 4 * self.bias.size
 
     def accumulate(self, x: NDArray[Any], out_hw: tuple[int, int]) -> IntArray:
         """The int32 accumulators, bias included, as (OH, OW, OC) of an (H, W, C) input."""

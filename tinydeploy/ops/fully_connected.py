@@ -8,38 +8,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.fixedpoint import IntArray, wrap_int32
-from tinydeploy.ops.base import Node, Op, Requant, Values, linear_parameters
+from tinydeploy.fixedpoint import wrap_int32
+from tinydeploy.ops.base import Node, Values, WeightedOp, linear_parameters
 
 if TYPE_CHECKING:
     from tinydeploy.graph import Graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FullyConnected(Op):
+class FullyConnected(WeightedOp):
     """A matrix product; `weights` is (out, in); the input's last `in` elements at a time are one row."""
 
     kind: ClassVar[str] = "FULLY_CONNECTED"
 
-    weights: NDArray[np.int8]
-    bias: IntArray
-    requant: Requant
     rows: int
     input_zero_point: int
 
     def macs(self, graph: Graph) -> int:
         """Rows times weights."""
         return self.rows * self.weights.size
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases."""
-        return self.weights.size + self.bias.size
-
-    @property
-    def weights_bytes(self) -> int:
-        """int8 weights and int32 biases."""
-        return self.weights.size + 4 * self.bias.size
 
     def reference(self, graph: Graph, values: Values) -> NDArray[Any]:
         """TFLM's FullyConnected, which rounds twice like the convolutions."""

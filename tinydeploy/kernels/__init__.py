@@ -8,7 +8,7 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import dsp, portable
+from tinydeploy.kernels import depthwise, elementwise, matrix, portable
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 
@@ -16,10 +16,10 @@ Selector = Callable[[Any, Graph], Implementation | None]
 
 # Candidates that need the DSP extension, best first; each returns None where it does not apply.
 DSP: dict[str, tuple[Selector, ...]] = {
-    "Add": (dsp.add,),
-    "Conv2D": (dsp.conv,),
-    "DepthwiseConv2D": (dsp.depthwise3x3, dsp.depthwise),
-    "FullyConnected": (dsp.fully_connected,),
+    "Add": (elementwise.add,),
+    "Conv2D": (matrix.conv,),
+    "DepthwiseConv2D": (depthwise.depthwise3x3, depthwise.depthwise),
+    "FullyConnected": (matrix.fully_connected,),
 }
 
 PORTABLE: dict[str, Selector] = {

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy import __version__
+from tinydeploy.calls import C_TYPES, Names, kernels, name_all, prototypes, step_context
 from tinydeploy.compiler import Program
-from tinydeploy.graph import Tensor
 from tinydeploy.kernels.base import Constant, Implementation, plus
 from tinydeploy.kernels.schedule import row_schedule, unrolled_schedule
 from tinydeploy.resources import resource_dir
 
-_C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 # Headers that any kernel may include; copied as they are.
 _KERNEL_HEADERS = ("td_fixedpoint.h", "td_dsp.h", "td_requantize_dsp.h")
 
@@ -39,9 +38,8 @@ def generate(
 ) -> Sources:
     """C for `program`; `classes` are names for the output's elements, `pixel_table` the int8 input of each of the 256
     pixel values, where the model takes images."""
-    functions = _function_names(program)
-    steps = [_step(program, number, functions) for number in range(len(program.steps))]
-    arrays = _arrays(program)
+    names = name_all(program)
+    steps = [step_context(program, number, names) for number in range(len(program.steps))]
     context = {
         "name": program.graph.name,
         "version": __version__,
@@ -53,16 +51,20 @@ def generate(
         "steps": steps,
         "input": _edge(program, program.graph.input),
         "output": _edge(program, program.graph.output),
-        "arrays": [{"symbol": s, "ctype": c.ctype, "length": len(c.values)} for s, c in arrays],
-        "prototypes": _prototypes(program, functions),
+        "arrays": [
+            {"symbol": symbol, "ctype": constant.ctype, "length": len(constant.values)}
+            for symbol, constant in names.arrays.values()
+        ],
+        "streamed": program.streamed,
+        "prototypes": prototypes(program, names),
     }
     files = {
         "model_debug.h": _render("model/model_debug.h.j2", context),
         "model.c": _render("model/model.c.j2", context),
         "model_data.h": _render("model/model_data.h.j2", context),
-        "model_data.c": _data_file(program, arrays),
+        "model_data.c": _data_file(program, names.arrays.values()),
         "td_kernels.h": _render("model/td_kernels.h.j2", context),
-        **_kernel_files(program, functions),
+        **_kernel_files(program, names),
     }
     if pixel_table is not None:
         table = [int(q) for q in pixel_table]
@@ -139,107 +141,17 @@ def _render(template: str, context: Mapping[str, Any]) -> str:
     return environment().get_template(template).render(context)
 
 
-def _identifier(text: str) -> str:
-    return re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower()
-
-
-def _function_names(program: Program) -> dict[tuple[Any, ...], str]:
-    """A C name for every distinct kernel shape, in order of first use."""
-    names: dict[tuple[Any, ...], str] = {}
-    taken: set[str] = set()
-    for step in program.steps:
-        implementation = step.implementation
-        if implementation.key in names:
-            continue
-        name = base = f"{implementation.template}_{_identifier(implementation.label)}"
-        number = 2
-        while name in taken:
-            name, number = f"{base}_v{number}", number + 1
-        taken.add(name)
-        names[implementation.key] = name
-    return names
-
-
-def _constant_symbol(number: int, constant: Constant) -> str:
-    return f"model_{number:02d}_{constant.suffix}"
-
-
-def _arrays(program: Program) -> list[tuple[str, Constant]]:
-    return [
-        (_constant_symbol(number, constant), constant)
-        for number, step in enumerate(program.steps)
-        for constant in step.implementation.constants
-    ]
-
-
-def _shape_text(tensor: Tensor) -> str:
-    return "x".join(str(size) for size in tensor.shape)
-
-
-def _step(program: Program, number: int, functions: Mapping[tuple[Any, ...], str]) -> dict[str, Any]:
-    op, implementation = program.steps[number].op, program.steps[number].implementation
-    tensors = program.graph.tensors
-    inputs = [_pointer(program, tensor, const=True) for tensor in op.inputs]
-    constants = [_constant_symbol(number, constant) for constant in implementation.constants]
-    side = implementation.shape.get("constant_side", -1)
-    if side in (0, 1):
-        inputs.insert(int(side), constants.pop(0))
-    arguments = [*inputs, _pointer(program, op.output, const=False), *constants]
-    if implementation.scratch_bytes:
-        arguments.append(f"arena + {program.plan.scratch[number]}")
-    return {
-        "name": op.name,
-        "kind": op.kind,
-        "symbol": f"model_step_{number:02d}_{_identifier(op.kind)}",
-        "function": functions[implementation.key],
-        "arguments": arguments,
-        "in_shape": _shape_text(tensors[op.inputs[0]]),
-        "out_shape": _shape_text(tensors[op.output]),
-        "macs": op.macs(program.graph),
-    }
-
-
-def _pointer(program: Program, tensor: int, *, const: bool) -> str:
-    ctype = _C_TYPES[program.graph.tensors[tensor].dtype]
-    offset = program.plan.tensors[tensor]
-    if ctype == "uint8_t":
-        return f"arena + {offset}"
-    return f"({'const ' if const else ''}{ctype} *)(arena + {offset})"
-
-
-def _parameters(program: Program, number: int) -> list[str]:
-    op, implementation = program.steps[number].op, program.steps[number].implementation
-    tensors = program.graph.tensors
-    inputs = [f"const {_C_TYPES[tensors[t].dtype]} *" for t in op.inputs]
-    constants = [f"const {constant.ctype} *{constant.suffix}" for constant in implementation.constants]
-    if implementation.shape.get("constant_side", -1) in (0, 1):
-        constants.pop(0)
-        inputs = [*inputs, *inputs][:2]
-    names = ["input"] if len(inputs) == 1 else ["a", "b"]
-    parameters = [f"{ctype}{name}" for ctype, name in zip(inputs, names, strict=True)]
-    parameters.append(f"{_C_TYPES[tensors[op.output].dtype]} *output")
-    return [*parameters, *constants, *(["void *scratch"] if implementation.scratch_bytes else [])]
-
-
-def _prototypes(program: Program, functions: Mapping[tuple[Any, ...], str]) -> list[str]:
-    seen: dict[str, str] = {}
-    for number, step in enumerate(program.steps):
-        function = functions[step.implementation.key]
-        seen.setdefault(function, f"void {function}({', '.join(_parameters(program, number))})")
-    return list(seen.values())
-
-
-def _kernel_files(program: Program, functions: Mapping[tuple[Any, ...], str]) -> dict[str, str]:
+def _kernel_files(program: Program, names: Names) -> dict[str, str]:
     """One C file per kernel template in use, holding its instances, and the headers they include."""
     by_template: dict[str, list[Implementation]] = {}
     seen: set[tuple[Any, ...]] = set()
-    for step in program.steps:
-        if step.implementation.key not in seen:
-            seen.add(step.implementation.key)
-            by_template.setdefault(step.implementation.template, []).append(step.implementation)
+    for _, _, kernel in kernels(program):
+        if kernel.key not in seen:
+            seen.add(kernel.key)
+            by_template.setdefault(kernel.template, []).append(kernel)
     files: dict[str, str] = {}
     for template, instances in by_template.items():
-        shapes = [{**instance.shape, "function": functions[instance.key]} for instance in instances]
+        shapes = [{**instance.shape, "function": names.functions[instance.key]} for instance in instances]
         body = _render(f"kernels/{template}.c.j2", {"shapes": shapes})
         includes = '#include "td_kernels.h"\n\n#include "td_dsp.h"\n'
         comment, rest = body.split("*/\n", 1)
@@ -284,13 +196,13 @@ def _edge(program: Program, tensor: int) -> dict[str, Any]:
     t = program.graph.tensors[tensor]
     quantized = t.quant is not None and t.dtype != "float32"
     return {
-        "ctype": _C_TYPES[t.dtype],
+        "ctype": C_TYPES[t.dtype],
         "shape": t.shape[1:] if len(t.shape) > 1 else t.shape,
         "elements": t.elements,
         "size_bytes": t.size_bytes,
         "scale": f"{np.float32(t.quantization.scale)!s}f" if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,
-        "offset": program.plan.tensors[tensor],
+        "offset": program.plan.tensors.get(tensor),
     }
 
 
@@ -302,7 +214,7 @@ def _manifest_tensor(program: Program, tensor: int) -> dict[str, Any]:
         "name": t.name,
         "shape": list(t.shape),
         "dtype": t.dtype,
-        "offset_bytes": program.plan.tensors[tensor],
+        "offset_bytes": program.plan.tensors.get(tensor),
         "size_bytes": t.size_bytes,
         "scale": t.quantization.scale if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,

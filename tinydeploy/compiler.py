@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tinydeploy.cores import Core
+from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
 from tinydeploy.kernels import select
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.passes.constant_channels import remove_constant_channels
-from tinydeploy.plan import MemoryPlan, Step, plan_memory
+from tinydeploy.plan import MemoryPlan, Step, plan_memory, streamed_input
+
+Optimize = Literal["speed", "balanced", "ram", "flash"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,13 +32,39 @@ class Program:
     @property
     def constants_bytes(self) -> int:
         """Bytes of packed weights, biases and tables in flash."""
-        return sum(constant.size_bytes for step in self.steps for constant in step.implementation.constants)
+        arrays = {
+            (constant.ctype, constant.values.tobytes()): constant.size_bytes
+            for step in self.steps
+            for constant in step.implementation.constants
+        }
+        return sum(arrays.values())
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the input arrives row by row and never stands in the arena in full."""
+        return streamed_input(self.steps) is not None
 
 
-def compile_graph(graph: Graph, core: Core | None, *, keep_constant_channels: bool = False) -> Program:
-    """Simplify the graph, choose a kernel for each operator and plan the arena; RESHAPE becomes no step."""
+def compile_graph(
+    graph: Graph,
+    core: Core | None,
+    *,
+    keep_constant_channels: bool = False,
+    optimize: Optimize = "balanced",
+    stream_input: bool = False,
+) -> Program:
+    """Simplify the graph, choose a kernel for each operator and plan the arena; RESHAPE becomes no step.
+
+    With `optimize` "ram", operators run as chains of row stripes where that makes the arena smaller. With
+    `stream_input` the input arrives row by row; UsageError where the first operator cannot take it so.
+    """
     nominal_macs = graph.macs
     if not keep_constant_channels:
         graph = remove_constant_channels(graph)
-    steps = tuple(Step(op, select(op, graph, core)) for op in graph.ops if not isinstance(op, Reshape))
+    kernels = {at: select(op, graph, core) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
+    if optimize == "ram" or stream_input:
+        graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")
+        steps = tuple(Step(op, select(op, graph, core)) for op in graph.ops if not isinstance(op, Reshape))
+    else:
+        steps = tuple(Step(graph.ops[at], kernel) for at, kernel in kernels.items())
     return Program(graph, nominal_macs, core, steps, plan_memory(graph, steps))

@@ -11,8 +11,11 @@ from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Implementation, Overlap
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.reshape import Reshape
+from tinydeploy.ops.row_chain import RowChain
 
 ALIGNMENT = 8
+# Orders in which first fit is tried.
+_ORDERS = 205
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,31 @@ class MemoryPlan:
     scratch: Mapping[int, int]
 
 
-def plan_memory(graph: Graph, steps: Sequence[Step]) -> MemoryPlan:
-    """Place all buffers of `steps` so that those alive together never overlap, in as small an arena as is found."""
+def plan_memory(graph: Graph, steps: Sequence[Step], *, orders: int = _ORDERS) -> MemoryPlan:
+    """Place all buffers of `steps` so that those alive together never overlap, in as small an arena as is found in
+    `orders` tries."""
     buffers = lifetimes(graph, steps)
-    placed = arrange(buffers, overlaps(steps, buffers))
+    placed = arrange(buffers, overlaps(steps, buffers), orders)
     tensors = {tensor: offset for buffer, offset in placed for tensor in buffer.tensors}
     scratch = {buffer.first: offset for buffer, offset in placed if not buffer.tensors}
     arena = max(offset + buffer.size_bytes for buffer, offset in placed)
     return MemoryPlan(_aligned(arena), tuple(placed), tensors, scratch)
 
 
+def streamed_input(steps: Sequence[Step]) -> int | None:
+    """The model's input where it arrives row by row and never stands in full, else None."""
+    first = steps[0].op
+    return first.inputs[0] if isinstance(first, RowChain) and first.streamed else None
+
+
 def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
     """The buffers of a model. A RESHAPE's output is its input's buffer; so is an in-place step's whose input dies.
 
-    The model's input is written before step 0 and its output is read after the last step.
+    The model's input is written before step 0 and its output is read after the last step. A streamed input has no
+    buffer.
     """
-    root = {tensor: tensor for tensor in graph.tensors}
+    absent = streamed_input(steps)
+    root = {tensor: tensor for tensor in graph.tensors if tensor != absent}
 
     def find(tensor: int) -> int:
         while root[tensor] != tensor:
@@ -73,12 +85,13 @@ def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
     for op in graph.ops:
         if isinstance(op, Reshape):
             root[op.output] = find(op.inputs[0])
-    first: dict[int, int] = {find(graph.input): 0}
+    first: dict[int, int] = {} if absent is not None else {find(graph.input): 0}
     last: dict[int, int] = {}
     for number, step in enumerate(steps):
         first.setdefault(find(step.op.output), number)
         for tensor in step.op.inputs:
-            last[find(tensor)] = number
+            if tensor != absent:
+                last[find(tensor)] = number
     last[find(graph.output)] = len(steps) - 1
 
     for number, step in enumerate(steps):
@@ -93,7 +106,7 @@ def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
                 last[source] = last.get(out, number)
                 break
     members: dict[int, list[int]] = {}
-    for tensor in graph.tensors:
+    for tensor in root:
         members.setdefault(find(tensor), []).append(tensor)
     result = [
         Buffer(
@@ -117,15 +130,17 @@ def overlaps(steps: Sequence[Step], buffers: Sequence[Buffer]) -> dict[tuple[Buf
     home = {tensor: buffer for buffer in buffers for tensor in buffer.tensors}
     found: dict[tuple[Buffer, Buffer], Overlap] = {}
     for number, step in enumerate(steps):
-        source, output = home[step.op.inputs[0]], home[step.op.output]
+        source, output = home.get(step.op.inputs[0]), home[step.op.output]
         permitted = step.implementation.overlap
-        if permitted is not None and source != output and source.last == number == output.first:
+        if permitted is not None and source is not None and source != output and source.last == number == output.first:
             found[output, source] = permitted
     return found
 
 
 def arrange(
-    buffers: Sequence[Buffer], permitted: Mapping[tuple[Buffer, Buffer], Overlap] | None = None
+    buffers: Sequence[Buffer],
+    permitted: Mapping[tuple[Buffer, Buffer], Overlap] | None = None,
+    tries: int = _ORDERS,
 ) -> list[tuple[Buffer, int]]:
     """Offsets for `buffers`: first fit in several orders (size, lifetime, area, seeded shuffles), the smallest kept.
 
@@ -144,10 +159,10 @@ def arrange(
         lambda b: (-b.last, -b.size_bytes),
     ]
     generator = random.Random(0)
-    orders += [lambda b, g=generator: (-b.size_bytes * (0.5 + g.random()),) for _ in range(200)]  # type: ignore[misc]
+    orders += [lambda b, g=generator: (-b.size_bytes * (0.5 + g.random()),) for _ in range(_ORDERS - 5)]  # type: ignore[misc]
     best: list[tuple[Buffer, int]] = []
     best_size = -1
-    for order in orders:
+    for order in orders[:tries]:
         placed = _first_fit(sorted(buffers, key=order), permitted)
         size = max((offset + buffer.size_bytes for buffer, offset in placed), default=0)
         if best_size < 0 or size < best_size:

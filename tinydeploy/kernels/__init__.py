@@ -8,9 +8,10 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import depthwise, elementwise, matrix, portable
+from tinydeploy.kernels import depthwise, elementwise, matrix, portable, striped
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
+from tinydeploy.ops.row_chain import RowChain
 
 Selector = Callable[[Any, Graph], Implementation | None]
 
@@ -40,6 +41,8 @@ PORTABLE: dict[str, Selector] = {
 
 def select(op: Op, graph: Graph, core: Core | None) -> Implementation:
     """The implementation of `op` on `core`; ``None`` stands for any machine, and gets the portable kernels."""
+    if isinstance(op, RowChain):
+        return striped.implement(op, graph, lambda part, alone: select(part, alone, core))
     kind = type(op).__name__
     if core is not None and core.dsp:
         for candidate in DSP.get(kind, ()):

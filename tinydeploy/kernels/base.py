@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from tinydeploy.fixedpoint import IntArray, wrap_int32
 from tinydeploy.graph import Graph
 from tinydeploy.ops.base import Requant, Window
+
+if TYPE_CHECKING:
+    from tinydeploy.kernels.striped import Stripes
 
 Shape = Mapping[str, int | str | bool | tuple[int, ...]]
 
@@ -55,7 +58,7 @@ class Implementation:
 
     Operators with equal `template` and `shape` share one C function. `label` makes its name readable. `in_place` says
     that the output may take the first input's place, byte for byte, `overlap` that it may lie over it in other ways;
-    `scratch_bytes` is working memory from the arena.
+    `scratch_bytes` is working memory from the arena. With `stripes` it is no single kernel but a chain of them.
     """
 
     template: str
@@ -65,6 +68,12 @@ class Implementation:
     scratch_bytes: int = 0
     in_place: bool = False
     overlap: Overlap | None = None
+    stripes: Stripes | None = None
+
+    @property
+    def kernels(self) -> tuple[Implementation, ...]:
+        """The kernels that it calls: itself, or those of its stripes."""
+        return self.stripes.kernels if self.stripes is not None else (self,)
 
     @property
     def key(self) -> tuple[Any, ...]:

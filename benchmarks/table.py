@@ -1,6 +1,6 @@
 """Every figure of the README: the reference models for both boards with both toolchains, on the virtual board.
 
-    python -m benchmarks.table [FOLDER] [--board B]... [--toolchain zig|gcc]... [--json FILE]
+    python -m benchmarks.table [FOLDER] [--board B]... [--toolchain zig|gcc]... [--goals-only] [--json FILE]
 
 FOLDER holds .tflite files; ../shared/models beside the checkout when left out. Projects go to build/bench and are built
 anew only where something changed. Instructions are exact; cycles are estimates of the virtual board, never measured.
@@ -12,84 +12,102 @@ import contextlib
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
-from tinydeploy.bench import Measurement, bench
+from benchmarks.goals import FIGURES, GOALS, TFLM, TFLM_SOURCE, Figure, Goal, Line, lines
+from benchmarks.measuring import ROOT, Row, measure, measure_core
 from tinydeploy.boards import board_names, load_board
-from tinydeploy.build import Request, build
 from tinydeploy.errors import TinydeployError, UsageError
 from tinydeploy.firmware import write_if_changed
-from tinydeploy.project import load_project
-from tinydeploy.session import Session
 from tinydeploy.tables import print_report, table
 from tinydeploy.toolchain import Toolchain
-from tinydeploy.transport import VirtualTransport
 
-ROOT = Path(__file__).resolve().parents[1]
-
-# TensorFlow Lite Micro 90b983c2 with CMSIS-NN 4ab83cc3, arm-none-eabi-gcc 12.2 at -O2 (its best), exact outputs:
-# instructions of one inference on an M4 and an M7; bytes of flash and RAM of the smallest fast build, model included.
-BASELINES: dict[str, dict[str, int]] = {
-    "vww_96_int8": {"m4": 24_101_893, "m7": 24_025_519, "flash_bytes": 386_768, "ram_bytes": 102_272},
-    "pretrainedResnet_quant": {"m4": 29_862_853, "m7": 30_026_877, "flash_bytes": 149_780, "ram_bytes": 56_560},
-    "kws_ref_model": {"m4": 7_697_357, "m7": 7_643_124, "flash_bytes": 107_416, "ram_bytes": 24_384},
-    "ad01_int8": {"m4": 582_917, "m7": 583_221, "flash_bytes": 305_120, "ram_bytes": 3_576},
+GOAL_TOOLCHAIN: Toolchain = "zig"
+_SHORT: Mapping[Figure, str] = {
+    "instructions": "insn",
+    "cycles": "cycles",
+    "ram_bytes": "RAM B",
+    "flash_bytes": "flash B",
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One model on one board with one toolchain."""
-
-    toolchain: str
-    measurement: Measurement
-
-    @property
-    def baseline_instructions(self) -> int | None:
-        """TFLM with CMSIS-NN on the same core, where it was counted."""
-        return BASELINES.get(self.measurement.model, {}).get(self.measurement.core)
+def goal_figures(goal: Goal, rows: Iterable[Row]) -> dict[Figure, int] | None:
+    """What `rows` say of a goal; None where it was not measured."""
+    for row in rows:
+        m = row.measurement
+        if (m.model, m.core, row.toolchain, row.options) == (goal.model, goal.core, GOAL_TOOLCHAIN, goal.options):
+            return {figure: value for figure in FIGURES if (value := getattr(m, figure)) is not None}
+    return None
 
 
-def measure(model: Path, board: str, toolchain: Toolchain) -> Row:
-    """Build `model` in the current folder and bench one sample."""
-    built = build(Request(board, model=model, toolchain=toolchain, out=Path(f"{board}-{model.stem}-{toolchain}")))
-    project = load_project(built.folder)
-    from tinydeploy.virtual import VirtualBoard
-
-    uart = built.board.uart
-    session = Session(VirtualTransport(VirtualBoard(load_board(board), project.elf), uart.baud))
-    with contextlib.closing(session):
-        return Row(toolchain, bench(project, session, built.image, count=1))
-
-
-def rows_json(rows: list[Row]) -> str:
-    """All measurements, and the baselines they are held against."""
+def rows_json(rows: Sequence[Row], goals: Sequence[Line]) -> str:
+    """All measurements, TFLM's figures, and how far each goal is."""
     stored: dict[str, Any] = {
-        "baselines": BASELINES,
-        "rows": [{"toolchain": row.toolchain, **dataclasses.asdict(row.measurement)} for row in rows],
+        "tflm": {"source": TFLM_SOURCE, "models": TFLM},
+        "goals": [{**dataclasses.asdict(line), "met": line.met, "over": round(line.over, 4)} for line in goals],
+        "rows": [
+            {"toolchain": row.toolchain, "options": dict(row.options), **dataclasses.asdict(row.measurement)}
+            for row in rows
+        ],
     }
     return json.dumps(stored, indent=1) + "\n"
 
 
-def report(rows: list[Row]) -> Group:
-    """The table of time, the table of memory, and what the columns are."""
+def goals_report(goals: Sequence[Line]) -> Group:
+    """The table of goals: a line per figure, the name of its model once; at most 100 columns."""
+    made = table(("model", "figure"), ("TFLM", "target", "here", "of TFLM", "", "silicon"))
+    made.padding = (0, 1, 0, 0)
+    for name in dict.fromkeys(line.goal for line in goals):
+        of_goal = [line for line in goals if line.goal == name]
+        if len(of_goal) > 1 and made.row_count:
+            made.add_section()
+        for line in of_goal:
+            made.add_row(
+                name if line is of_goal[0] else "",
+                _SHORT[line.figure],
+                *(_number(value) for value in (line.tflm, line.target, line.measured)),
+                f"{line.measured / line.tflm:.2f}" if line.tflm else "-",
+                _verdict(line),
+                _number(line.silicon.cycles) if line.silicon else "",
+                end_section=len(of_goal) > 1 and line is of_goal[-1],
+            )
+    sources: dict[str, list[str]] = {}
+    for line in goals:
+        if line.silicon:
+            sources.setdefault(line.silicon.source, []).append(line.goal)
+    met = sum(line.met for line in goals)
+    notes = [
+        f"{met} of {len(goals)} targets are met. On the M4, with zig and default options, where nothing else is said.",
+        "insn: instructions of one inference, counted exactly; cycles: an estimate by the M4's rules without",
+        "wait states. TFLM: TensorFlow Lite Micro with CMSIS-NN at its best, model included.",
+        "RAM: arena, state and stack. flash: the model's code and constants.",
+        "silicon: the fewest cycles published for an M4, flash wait states and all:",
+        *(f"  {', '.join(names)}: {source}" for source, names in sources.items()),
+    ]
+    return Group(made, "", Text("\n".join(notes)))
+
+
+def _verdict(line: Line) -> str:
+    distance = 100 * abs(line.over)
+    share = f"{distance:.1f} %" if distance >= 0.1 or line.measured == line.target else "<0.1 %"
+    return f"{'met' if line.met else 'missed'} by {share}"
+
+
+def comparison_report(rows: Sequence[Row]) -> Group:
+    """The table of time, the table of memory, and what the columns are; default options only."""
     texts = ("model", "board", "toolchain")
     time = table(texts, ("instructions", "TFLM's", "ratio", "cycles", "ms"))
     memory = table(texts, ("flash B", "TFLM's", "RAM B", "TFLM's", "all flash B", "all RAM B"))
     for row in rows:
-        m, base, sizes = row.measurement, row.baseline_instructions, BASELINES.get(row.measurement.model, {})
-        name = (m.model, m.board, row.toolchain if m.exact else f"{row.toolchain}: NOT EXACT")
-        ratio = f"{m.instructions / base:.2f}" if base and m.instructions else "-"
-        counts = (f"{m.instructions:,}", _number(base), ratio, f"{m.cycles:,}", f"{m.latency_us / 1000:.2f}")
-        time.add_row(*name, *counts)
-        flash = (f"{m.flash_bytes:,}", _number(sizes.get("flash_bytes")), f"{m.ram_bytes:,}")
-        firmware = (f"{m.firmware_flash_bytes:,}", f"{m.firmware_ram_bytes:,}")
-        memory.add_row(*name, *flash, _number(sizes.get("ram_bytes")), *firmware)
+        if not row.options:
+            _add_comparison(row, time, memory)
     estimates = sorted({f"  {row.measurement.board}: {row.measurement.cycle_model}" for row in rows})
     notes = [
         "Where nothing else is said every output equals TFLite Micro's, bit for bit. Instructions are counted exactly;",
@@ -102,36 +120,89 @@ def report(rows: list[Row]) -> Group:
     return Group(time, "", memory, "", Text("\n".join(notes)))
 
 
+def _add_comparison(row: Row, time: Table, memory: Table) -> None:
+    m = row.measurement
+    tflm = TFLM.get(m.model, {})
+    base, sizes = tflm.get(m.core, {}).get("instructions"), tflm.get("m4", {})
+    name = (m.model, m.board, row.toolchain if m.exact else f"{row.toolchain}: NOT EXACT")
+    ratio = f"{m.instructions / base:.2f}" if base and m.instructions else "-"
+    time.add_row(*name, f"{m.instructions:,}", _number(base), ratio, f"{m.cycles:,}", f"{m.latency_us / 1000:.2f}")
+    flash = (f"{m.flash_bytes:,}", _number(sizes.get("flash_bytes")))
+    ram = (f"{m.ram_bytes:,}", _number(sizes.get("ram_bytes")))
+    memory.add_row(*name, *flash, *ram, f"{m.firmware_flash_bytes:,}", f"{m.firmware_ram_bytes:,}")
+
+
 def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
+
+
+def _plan(
+    models: Sequence[Path], boards: Sequence[str], toolchains: Sequence[Toolchain], goals_only: bool
+) -> Iterable[tuple[Path, str, Toolchain, Mapping[str, Any]]]:
+    """What is built: model, board, toolchain, options."""
+    cores = {board: load_board(board).core.name for board in boards}
+    for model in models:
+        for board in boards:
+            wanted = [goal for goal in GOALS if (goal.model, goal.core) == (model.stem, cores[board])]
+            for toolchain in toolchains:
+                options: list[Mapping[str, Any]] = [] if goals_only else [{}]
+                if toolchain == GOAL_TOOLCHAIN:
+                    options += [goal.options for goal in wanted if goal.options not in options]
+                yield from ((model, board, toolchain, chosen) for chosen in options)
+
+
+def measure_all(
+    models: Sequence[Path], boards: Sequence[str], toolchains: Sequence[Toolchain], goals_only: bool
+) -> tuple[list[Row], list[Line]]:
+    """All rows, and all goals that they and the cores without a board answer."""
+    rows = []
+    for model, board, toolchain, options in _plan(models, boards, toolchains, goals_only):
+        chosen = "".join(f", {key}={value}" for key, value in options.items())
+        click.echo(f"{model.stem} for {board} with {toolchain}{chosen}", err=True)
+        rows.append(measure(model, board, toolchain, options))
+    found = {goal.name: figures for goal in GOALS if (figures := goal_figures(goal, rows)) is not None}
+    with_board = {load_board(board).core.name for board in board_names()}
+    by_name = {model.stem: model for model in models}
+    for goal in GOALS:
+        if goal.core not in with_board and goal.model in by_name and GOAL_TOOLCHAIN in toolchains:
+            click.echo(f"{goal.name}", err=True)
+            counted = measure_core(by_name[goal.model], goal.core, goal.options)
+            found[goal.name] = {"instructions": counted.instructions, "cycles": counted.cycles}
+    return rows, lines(found)
 
 
 @click.command()
 @click.argument("folder", default=ROOT.parent / "shared/models", type=click.Path(path_type=Path))
 @click.option("--board", "boards", multiple=True, help="Only this board; may be repeated.")
 @click.option("--toolchain", "toolchains", multiple=True, type=click.Choice(["zig", "gcc"]), help="Only this one.")
+@click.option("--goals-only", is_flag=True, help="Only the table of targets.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all measurements as JSON.")
-def main(folder: Path, boards: tuple[str, ...], toolchains: tuple[Toolchain, ...], json_file: Path | None) -> None:
-    """Build the models of FOLDER for every board with every toolchain and print the table."""
+def main(
+    folder: Path,
+    boards: tuple[str, ...],
+    toolchains: tuple[Toolchain, ...],
+    goals_only: bool,
+    json_file: Path | None,
+) -> None:
+    """Build the models of FOLDER for every board with every toolchain and print the tables."""
     try:
         models = sorted(folder.resolve().glob("*.tflite"))
         if not models:
             raise UsageError(f"there are no .tflite files in {folder}; name a folder that has some")
         if not toolchains:
-            toolchains = ("zig", "gcc") if shutil.which("arm-none-eabi-gcc") else ("zig",)
+            both = shutil.which("arm-none-eabi-gcc") and not goals_only
+            toolchains = ("zig", "gcc") if both else ("zig",)
         target = json_file.resolve() if json_file else None
         work = ROOT / "build/bench"
         work.mkdir(parents=True, exist_ok=True)
-        rows = []
         with contextlib.chdir(work):
-            for model in models:
-                for board in boards or board_names():
-                    for toolchain in toolchains:
-                        click.echo(f"{model.stem} for {board} with {toolchain}", err=True)
-                        rows.append(measure(model, board, toolchain))
-        print_report(report(rows))
+            rows, goals = measure_all(models, boards or board_names(), toolchains, goals_only)
+        reports = [goals_report(goals)] if goals else []
+        if not goals_only:
+            reports += [comparison_report(rows)]
+        print_report(Group(*(part for report in reports for part in (report, ""))))
         if target:
-            write_if_changed(target, rows_json(rows).encode())
+            write_if_changed(target, rows_json(rows, goals).encode())
     except TinydeployError as error:
         raise click.ClickException(str(error)) from None
 

@@ -1,0 +1,64 @@
+"""Builds a model for a board, or for a bare core, and measures one inference on the virtual one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests"))
+
+from support.counting import Count, count_model  # noqa: E402  (needs the path above)
+
+from tinydeploy.bench import Measurement, bench  # noqa: E402
+from tinydeploy.boards import load_board  # noqa: E402
+from tinydeploy.build import Request, build  # noqa: E402
+from tinydeploy.compiler import compile_graph  # noqa: E402
+from tinydeploy.cores import CORES  # noqa: E402
+from tinydeploy.errors import InternalError  # noqa: E402
+from tinydeploy.project import load_project  # noqa: E402
+from tinydeploy.reference import run_graph  # noqa: E402
+from tinydeploy.session import Session  # noqa: E402
+from tinydeploy.tflite import read_model  # noqa: E402
+from tinydeploy.toolchain import Toolchain  # noqa: E402
+from tinydeploy.transport import VirtualTransport  # noqa: E402
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One model on one board with one toolchain; `options` are those of the build that are not the defaults."""
+
+    toolchain: str
+    options: Mapping[str, Any]
+    measurement: Measurement
+
+
+def measure(model: Path, board: str, toolchain: Toolchain, options: Mapping[str, Any] | None = None) -> Row:
+    """Build `model` in the current folder and bench one sample."""
+    options = options or {}
+    chosen = "".join(f"-{key}-{value}" for key, value in sorted(options.items()))
+    out = Path(f"{board}-{model.stem}-{toolchain}{chosen}")
+    built = build(Request(board, model=model, toolchain=toolchain, out=out, **options))
+    project = load_project(built.folder)
+    from tinydeploy.virtual import VirtualBoard
+
+    uart = built.board.uart
+    session = Session(VirtualTransport(VirtualBoard(load_board(board), project.elf), uart.baud))
+    with contextlib.closing(session):
+        return Row(toolchain, options, bench(project, session, built.image, count=1))
+
+
+def measure_core(model: Path, core_name: str, options: Mapping[str, Any] | None = None) -> Count:
+    """Count one inference of `model` on a core that no board of ours has; its output must equal the reference's."""
+    core = CORES[core_name]
+    graph = read_model(model.read_bytes(), model.stem)
+    program = compile_graph(graph, core, **(options or {}))
+    counted = count_model(program, core, Path(f"{core_name}-{model.stem}"))
+    expected = run_graph(graph, counted.input)[graph.output]
+    if counted.output != expected.tobytes():
+        raise InternalError(f"{model.stem} on {core.title} gives another output than the reference; report this")
+    return counted

@@ -1,0 +1,81 @@
+"""Exact instruction counts of model_invoke on a bare virtual core: what the firmware runs, without a board around it.
+
+The generated files are compiled with the flags of the firmware's Makefile, each as a file of its own, so the counts are
+those that `tinydeploy bench` finds for a board of that core.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.codegen import generate
+from tinydeploy.compiler import Program
+from tinydeploy.cores import Core
+from tinydeploy.graph import NUMPY_DTYPES
+from tinydeploy.resources import resource_dir
+
+_LINKER_SCRIPT = Path(__file__).with_name("native") / "core.ld"
+_FLAGS = ("-std=c11", "-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+_FLAGS += ("-ffunction-sections", "-fdata-sections", "-fno-sanitize=all")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One call of model_invoke on a random `input`: exact instructions, estimated cycles, and the output's bytes."""
+
+    instructions: int
+    cycles: int
+    input: NDArray[Any]
+    output: bytes
+
+
+def build_model(program: Program, core: Core, folder: Path) -> Path:
+    """An ELF of `program` for a bare `core`; `folder` is made. Raises AssertionError with the compiler's words."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in generate(program).files.items():
+        (folder / name).write_text(text)
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", core.zig_target, f"-mcpu={core.zig_cpu}", *_FLAGS]
+    memory, elf = folder / "memory.o", folder / "model.elf"
+    _run([*zig, "-Os", "-c", str(resource_dir("firmware_templates") / "memory.c"), "-o", str(memory)])
+    sources = [str(path) for path in sorted(folder.glob("*.c"))]
+    kept = ["-Wl,-e,model_invoke", "-Wl,--gc-sections"]
+    _run([*zig, "-O3", *sources, str(memory), "-T", str(_LINKER_SCRIPT), *kept, "-o", str(elf)])
+    return elf
+
+
+def count_model(program: Program, core: Core, folder: Path) -> Count:
+    """Build `program` and call its model_invoke on the input of seed 0."""
+    from tinydeploy.virtual.bare import BareCore  # the virtual board is an extra
+
+    elf = build_model(program, core, folder)
+    graph = program.graph
+    bare = BareCore(core, elf)
+    values = random_input(program)
+    source = bare.allocate(values.tobytes())
+    size = graph.tensors[graph.output].size_bytes
+    target = bare.allocate(size)
+    result = bare.call("model_invoke", source, target)
+    return Count(result.instructions, result.cycles, values, bare.read(target, size))
+
+
+def random_input(program: Program) -> NDArray[Any]:
+    """The input that is counted: every value of its type alike; floats of a standard normal distribution."""
+    tensor = program.graph.tensors[program.graph.input]
+    rng = np.random.default_rng(0)
+    dtype = np.dtype(NUMPY_DTYPES[tensor.dtype])
+    if dtype.kind == "f":
+        return rng.normal(size=tensor.shape).astype(dtype)
+    limits = np.iinfo(str(dtype))
+    return rng.integers(limits.min, limits.max + 1, tensor.shape, dtype)
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr[-4000:]}"

@@ -13,6 +13,14 @@
 
 _Static_assert(sizeof MODEL_NAME <= 256, "the link sends names of at most 255 bytes");
 
+#if MODEL_STREAMED
+/* Stands for the camera that pushes rows: the model itself never holds an input in full. */
+static model_input_t streamed_input[MODEL_INPUT_ELEMENTS];
+#define INPUT streamed_input
+#else
+#define INPUT model_input()
+#endif
+
 static uint8_t output[MODEL_OUTPUT_BYTES];
 static td_link_t link_state;
 
@@ -20,7 +28,7 @@ static uint32_t invoke(uint32_t *stack_bytes) {
     stack_repaint();
     const uint32_t caller_bytes = stack_high_water_bytes();
     const uint32_t start = cycles_now();
-    model_invoke(model_input(), model_output());
+    model_invoke(INPUT, model_output());
     const uint32_t cycles = cycles_now() - start;
     *stack_bytes = stack_high_water_bytes() - caller_bytes;
     return cycles;
@@ -35,6 +43,9 @@ static uint32_t run_step(uint32_t step) {
 int main(void) {
     uart_init();
     cycles_init();
+#if MODEL_STREAMED
+    model_debug_input(streamed_input);
+#endif
     const td_target_t target = {
         .board = TD_NAME(BOARD_NAME),
         .model = TD_NAME(MODEL_NAME),
@@ -43,7 +54,7 @@ int main(void) {
         .core_hz = BOARD_CORE_HZ,
         .baud = BOARD_UART_BAUD,
         .window_bytes = UART_RX_RING_BYTES - 1u, /* the ring's one unused byte */
-        .input = (uint8_t *)model_input(),
+        .input = (uint8_t *)INPUT,
         .input_bytes = MODEL_INPUT_BYTES,
         .model_output = (uint8_t *)model_output(),
         .output = output,

@@ -20,6 +20,7 @@ from tinydeploy.boards import Board, load_board
 from tinydeploy.errors import ModelError, OutputError, UsageError
 from tinydeploy.fit import require_fit
 from tinydeploy.image import Image, read_image
+from tinydeploy.optimize import Optimize
 from tinydeploy.progress import Watcher, ignore_progress
 from tinydeploy.project import MANIFEST, record_last_build
 from tinydeploy.toolchain import Toolchain, build_project
@@ -56,6 +57,8 @@ class Request:
     out: Path | None = None
     toolchain: Toolchain = "zig"
     keep_constant_channels: bool = False
+    optimize: Optimize = "balanced"
+    stream_input: bool = False
 
     @property
     def folder(self) -> Path:
@@ -146,6 +149,8 @@ def _key(request: Request, board: Board) -> str:
     parts: list[object] = [
         request.toolchain,
         request.keep_constant_channels,
+        request.optimize,
+        request.stream_input,
         request.name,
         stamp.tool_state(),
         stamp.board_state(board),
@@ -182,7 +187,13 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
         data = request.model.read_bytes()
     stage("compile")
     graph = read_model(data, request.name)
-    program = compile_graph(graph, board.core, keep_constant_channels=request.keep_constant_channels)
+    program = compile_graph(
+        graph,
+        board.core,
+        keep_constant_channels=request.keep_constant_channels,
+        optimize=request.optimize,
+        stream_input=request.stream_input,
+    )
     _require_plan_fits(program, board)
     pixels = trained.pixel_table() if trained else None
     sources = generate(program, trained.class_names if trained else None, pixels)

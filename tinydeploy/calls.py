@@ -85,7 +85,7 @@ def step_context(program: Program, number: int, names: Names) -> dict[str, Any]:
     context: dict[str, Any] = {
         "name": op.name,
         "kind": kind(op),
-        "symbol": f"model_step_{number:02d}_{identifier(kind(op))}",
+        "symbol": f"model_step_{number:02d}_{identifier(op.kind)}",
         "in_shape": shape_text(graph.tensors[op.inputs[0]]),
         "out_shape": shape_text(graph.tensors[op.output]),
         "macs": op.macs(graph),
@@ -107,8 +107,8 @@ def step_context(program: Program, number: int, names: Names) -> dict[str, Any]:
 
 
 def kind(op: Op) -> str:
-    """The operator's kind; of a chain, the kinds of its operators."""
-    return " ".join(inner.kind for inner in op.ops) if isinstance(op, RowChain) else op.kind
+    """The operator's kind; of a chain, of how many operators."""
+    return f"{op.kind} of {len(op.ops)}" if isinstance(op, RowChain) else op.kind
 
 
 def shape_text(tensor: Tensor) -> str:
@@ -160,7 +160,11 @@ def _stripes(program: Program, number: int, step: Step, made: Stripes, names: Na
     }
     if made.streamed:
         source = inside.tensors[chain.inputs[0]]
-        context |= {"window": start(chain.inputs[0]), "row_bytes": source.size_bytes // source.shape[1]}
+        context |= {
+            "window": start(chain.inputs[0]),
+            "row_bytes": source.size_bytes // source.shape[1],
+            "row_elements": source.elements // source.shape[1],
+        }
     return context
 
 

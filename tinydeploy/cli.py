@@ -13,6 +13,7 @@ import click
 
 from tinydeploy import __version__
 from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
+from tinydeploy.optimize import OPTIMIZE
 
 if TYPE_CHECKING:
     from tinydeploy.project import Project
@@ -95,6 +96,14 @@ def _in_our_words(error: click.ClickException) -> str:
 @click.option("--out", type=_FOLDER, help="Project folder; build/<board>-<model> when left out.")
 @click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True, help="Compiler.")
 @click.option("--keep-constant-channels", is_flag=True, help="Compute channels that are provably constant too.")
+@click.option(
+    "--optimize",
+    type=click.Choice(OPTIMIZE),
+    default="balanced",
+    show_default=True,
+    help="What to spend on: ram runs layers by stripes of rows.",
+)
+@click.option("--stream-input", is_flag=True, help="Take the input row by row (model_push_rows); it is never whole.")
 @click.option("--json", "json_file", type=_FILE, help="Write the result as JSON too.")
 def build(json_file: Path | None, **options: Any) -> None:
     """Train or take a model, prove it, compile it, and build firmware for a board."""
@@ -256,9 +265,11 @@ def _session(port: str | None, project: Project) -> Iterator[Session]:
 
         virtual = VirtualBoard(board, project.elf)
         transport = VirtualTransport(virtual, board.uart.baud)
-        arena = read_image(project.elf).symbol("arena")
-        if arena is not None:
-            place_input = functools.partial(virtual.poke, arena.address + project.input.offset_bytes)
+        # A streamed input stands in the firmware's own buffer, any other in the arena.
+        offset = project.input.offset_bytes
+        home = read_image(project.elf).symbol("streamed_input" if offset is None else "arena")
+        if home is not None:
+            place_input = functools.partial(virtual.poke, home.address + (offset or 0))
     else:
         transport = SerialTransport(port, board.uart.baud)
     session = Session(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from tinydeploy.cores import Core
 from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
 from tinydeploy.kernels import select
 from tinydeploy.ops.reshape import Reshape
+from tinydeploy.optimize import Optimize
 from tinydeploy.passes.constant_channels import remove_constant_channels
 from tinydeploy.plan import MemoryPlan, Step, plan_memory, streamed_input
-
-Optimize = Literal["speed", "balanced", "ram", "flash"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,18 +28,25 @@ _LAST_BUILD = Path("build", ".last")
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
     """A tensor in the arena: its index in the .tflite, and where it lies from its step on. If it is quantized, its
-    real value is (stored - zero_point) * scale; both are None for floats. `channels` are those of the .tflite's last
+    real value is (stored - zero_point) * scale; both are None for floats. `offset_bytes` is None for an input that is
+    streamed and never stands in full. `channels` are those of the .tflite's last
     dimension that the compiler kept, where it removed some."""
 
     tensor: int
     name: str
     shape: tuple[int, ...]
     dtype: str
-    offset_bytes: int
+    offset_bytes: int | None
     size_bytes: int
     scale: float | None
     zero_point: int | None
     channels: tuple[int, ...] | None = None
+
+    @property
+    def start_bytes(self) -> int:
+        """Where a step's output begins in the arena; it always has a place."""
+        assert self.offset_bytes is not None
+        return self.offset_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +252,7 @@ def _tensor(tensor: _Reader) -> StoredTensor:
         name=tensor.text("name"),
         shape=tensor.shape("shape"),
         dtype=tensor.text("dtype"),
-        offset_bytes=tensor.integer("offset_bytes"),
+        offset_bytes=None if tensor.absent("offset_bytes") else tensor.integer("offset_bytes"),
         size_bytes=tensor.integer("size_bytes"),
         scale=None if tensor.absent("scale") else tensor.number("scale"),
         zero_point=None if tensor.absent("zero_point") else tensor.integer("zero_point"),

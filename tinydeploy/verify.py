@@ -131,9 +131,9 @@ def _verify_one(
         for stored in step.outputs:
             want = _expected(expected, stored)
             compared.append(want.size)
-            if not full and session.digest_arena(stored.offset_bytes, stored.size_bytes) == digest(want.tobytes()):
+            if not full and session.digest_arena(stored.start_bytes, stored.size_bytes) == digest(want.tobytes()):
                 continue
-            got = np.frombuffer(session.read_arena(stored.offset_bytes, stored.size_bytes), want.dtype)
+            got = np.frombuffer(session.read_arena(stored.start_bytes, stored.size_bytes), want.dtype)
             if (difference := _compare(sample, step, stored.name, want, got, stored.channels)) is not None:
                 return compared, difference
     # The steps one by one are what was compared; that model_invoke does the same is seen in its output.

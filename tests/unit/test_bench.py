@@ -67,7 +67,7 @@ def broken(project: Project, step: int, offset: int, folder: Path) -> Path:
     for path in (project.folder / "model").iterdir():
         text = path.read_text()
         if path.name == "model.c":
-            at = project.steps[step].outputs[0].offset_bytes + offset
+            at = project.steps[step].outputs[0].start_bytes + offset
             body = rf"(void {project.steps[step].symbol}\(void\) {{\n.*?;\n)"
             text, count = re.subn(body, rf"\g<1>    arena[{at}] ^= 1;\n", text, flags=re.DOTALL)
             assert count == 1

@@ -22,18 +22,29 @@ from tinydeploy.graph import NUMPY_DTYPES
 from tinydeploy.resources import resource_dir
 
 _LINKER_SCRIPT = Path(__file__).with_name("native") / "core.ld"
-_FLAGS = ("-std=c11", "-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+_FLAGS: tuple[str, ...] = ("-std=c11", "-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
 _FLAGS += ("-ffunction-sections", "-fdata-sections", "-fno-sanitize=all")
 
 
 @dataclass(frozen=True, slots=True)
+class StepCount:
+    """One step: its number, operator and shapes, exact instructions, estimated cycles."""
+
+    label: str
+    instructions: int
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
-    """One call of model_invoke on a random `input`: exact instructions, estimated cycles, and the output's bytes."""
+    """One call of model_invoke on a random `input`: exact instructions, estimated cycles, and the output's bytes; of
+    the steps, where asked for, each called alone."""
 
     instructions: int
     cycles: int
     input: NDArray[Any]
     output: bytes
+    steps: tuple[StepCount, ...] = ()
 
 
 def build_model(program: Program, core: Core, folder: Path) -> Path:
@@ -45,24 +56,33 @@ def build_model(program: Program, core: Core, folder: Path) -> Path:
     memory, elf = folder / "memory.o", folder / "model.elf"
     _run([*zig, "-Os", "-c", str(resource_dir("firmware_templates") / "memory.c"), "-o", str(memory)])
     sources = [str(path) for path in sorted(folder.glob("*.c"))]
-    kept = ["-Wl,-e,model_invoke", "-Wl,--gc-sections"]
+    kept = ["-Wl,-e,model_invoke", "-Wl,-u,model_input", "-Wl,-u,model_output", "-Wl,--gc-sections"]
     _run([*zig, "-O3", *sources, str(memory), "-T", str(_LINKER_SCRIPT), *kept, "-o", str(elf)])
     return elf
 
 
-def count_model(program: Program, core: Core, folder: Path) -> Count:
-    """Build `program` and call its model_invoke on the input of seed 0."""
+def count_model(program: Program, core: Core, folder: Path, *, steps: bool = False) -> Count:
+    """Build `program` and call its model_invoke on the input of seed 0, in its place in the arena as the firmware does;
+    with `steps`, then each step."""
     from tinydeploy.virtual.bare import BareCore  # the virtual board is an extra
 
     elf = build_model(program, core, folder)
     graph = program.graph
     bare = BareCore(core, elf)
     values = random_input(program)
-    source = bare.allocate(values.tobytes())
-    size = graph.tensors[graph.output].size_bytes
-    target = bare.allocate(size)
+    source, target = bare.call("model_input").value, bare.call("model_output").value
+    bare.write(source, values.tobytes())
     result = bare.call("model_invoke", source, target)
-    return Count(result.instructions, result.cycles, values, bare.read(target, size))
+    output = bare.read(target, graph.tensors[graph.output].size_bytes)
+    counted = []
+    for number, step in enumerate(generate(program).manifest["steps"] if steps else ()):
+        alone = bare.call(step["symbol"])
+        shapes = (
+            graph.tensors[t].shape[1:] for t in (program.steps[number].op.inputs[0], program.steps[number].op.output)
+        )
+        text = " -> ".join("x".join(map(str, shape)) for shape in shapes)
+        counted.append(StepCount(f"{number:02d} {step['op']} {text}", alone.instructions, alone.cycles))
+    return Count(result.instructions, result.cycles, values, output, tuple(counted))
 
 
 def random_input(program: Program) -> NDArray[Any]:

@@ -17,9 +17,21 @@ typedef struct {
 
 /* High 32 bits of 2ab, rounded half up. One operand is never INT32_MIN here, so nothing saturates.
  */
+#if defined(__ARM_ARCH_6M__)
+/* Armv6-M has no long multiplication: four products of halves, whose sums all fit 32 bits. */
+static inline int32_t td_high_mul(int32_t a, int32_t b) {
+    const int32_t a_high = a >> 16, b_high = b >> 16;
+    const uint32_t a_low = (uint32_t)a & 0xffffu, b_low = (uint32_t)b & 0xffffu;
+    const int32_t cross = a_high * (int32_t)b_low + (int32_t)(a_low * b_low >> 16);
+    const int32_t middle = (int32_t)a_low * b_high + (cross & 0xffff);
+    const int32_t high = a_high * b_high + (cross >> 16) + (middle >> 16);
+    return (int32_t)((uint32_t)high << 1) + (((middle >> 14 & 3) + 1) >> 1);
+}
+#else
 static inline int32_t td_high_mul(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
+#endif
 
 /* x / 2^exponent to nearest, halves away from zero; 0 <= exponent <= 31. */
 static inline int32_t td_rounding_shift(int32_t x, int32_t exponent) {

@@ -36,6 +36,11 @@ __attribute__((naked)) int deep(int n) {
 }
 void undefined(void) { __asm volatile("udf #1"); }
 """
+ACCESS = """
+void Reset_Handler(void) {}
+void put(char *p, int n) { *(volatile char *)(p + n) = 1; }
+__attribute__((naked)) int word(const char *p, int n) { __asm volatile("ldr r0, [r0, r1]\\n bx lr"); }
+"""
 UNALIGNED = """
 #include <stdint.h>
 void Reset_Handler(void) {}
@@ -124,6 +129,37 @@ def test_a_read_past_the_buffer_names_line_and_address(bare: BareCore) -> None:
         bare.call("sum", buffer, 5)
     with pytest.raises(FirmwareFaultError, match="reads 4 bytes"):
         bare.call("sum", 0, 1)
+
+
+@pytest.mark.parametrize("core", ["m0plus", "m4"])
+def test_exact_bounds_are_bytes_not_pages(core: str, compile_c: Compile) -> None:
+    bare = BareCore(CORES[core], compile_c(core, ACCESS), exact=True)
+    for against in ("end", "start"):
+        at = bare.allocate(bytes(range(1, 8)), against=against, alignment=8)
+        assert at % 8 == 0
+        bare.call("put", at, 6)
+        assert bare.read(at, 7) == bytes([1, 2, 3, 4, 5, 6, 1])
+        assert bare.call("word", at, 0).value == 0x04030201
+        for symbol, offset, said in (
+            ("put", 7, "writes 1 bytes"),
+            ("put", -1, "writes 1 bytes"),
+            ("word", 4, "reads 4"),
+        ):
+            with pytest.raises(FirmwareFaultError, match=rf"{symbol} .* {said}.* (outside of the buffer|nothing is)"):
+                bare.call(symbol, at, offset)
+
+
+def test_unaligned_words_fault_where_armv6m_does(compile_c: Compile) -> None:
+    m0plus, m4 = (BareCore(CORES[core], compile_c(core, ACCESS)) for core in ("m0plus", "m4"))
+    assert m4.call("word", m4.allocate(bytes([9, 1, 0, 0, 0, 9])), 1).value == 1
+    with pytest.raises(FirmwareFaultError, match=r"exception 4 at .* word "):
+        m0plus.call("word", m0plus.allocate(bytes(6)), 1)
+
+
+def test_a_read_only_buffer_takes_no_write(compile_c: Compile) -> None:
+    bare = BareCore(CORES["m4"], compile_c("m4", ACCESS))
+    with pytest.raises(FirmwareFaultError, match=r"put .* writes 1 bytes"):
+        bare.call("put", bare.allocate(bytes(4), writable=False), 2)
 
 
 def test_stack_use_is_measured(bare: BareCore) -> None:

@@ -64,7 +64,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step], *, orders: int = _ORDERS) -
 
 def streamed_input(steps: Sequence[Step]) -> int | None:
     """The model's input where it arrives row by row and never stands in full, else None."""
-    first = steps[0].op
+    first = steps[0].op if steps else None
     return first.inputs[0] if isinstance(first, RowChain) and first.streamed else None
 
 

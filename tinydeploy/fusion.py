@@ -35,13 +35,22 @@ def fuse(graph: Graph, kernels: Mapping[int, Implementation], *, stream_input: b
     """`graph` with chains in it: one that takes the input row by row with `stream_input`, with `shrink` all that make
     the arena smaller. `kernels` are the operators' implementations by their place in `graph.ops`, for their scratch and
     overlaps. UsageError where the input cannot be streamed."""
-    if stream_input and not _rows_alone(graph, 0):
-        raise UsageError(
-            f"the model begins with {graph.ops[0].kind}, which does not work row by row; leave away --stream-input"
-        )
     search = _Search(graph, kernels, stream_input)
-    start: Chains = frozenset({(0, 0)}) if stream_input else frozenset()
+    start: Chains = frozenset({streaming_chain(graph)}) if stream_input else frozenset()
     return search.joined(search.smallest(start) if shrink else start)
+
+
+def streaming_chain(graph: Graph) -> tuple[int, int]:
+    """The shortest chain that can take the input row by row: it holds all that read it. UsageError where none can."""
+    readers = {at for at, op in enumerate(graph.ops) if graph.input in op.inputs}
+    ends = [(0, 0), *chain_candidates(graph)] if _rows_alone(graph, 0) else []
+    fitting = [(first, last) for first, last in ends if first == 0 and max(readers) <= last]
+    if not fitting:
+        raise UsageError(
+            f"{graph.name} reads its input with {graph.ops[max(readers)].name} ({graph.ops[max(readers)].kind}), which "
+            "cannot take it row by row; leave away --stream-input"
+        )
+    return min(fitting)
 
 
 class _Search:
@@ -61,7 +70,7 @@ class _Search:
         least = self._arena_bytes(start) * _WORTH
         candidates = [
             (first, last)
-            for first, last in _candidates(self._graph)
+            for first, last in chain_candidates(self._graph)
             if max(_held_bytes(self._graph, op) for op in self._graph.ops[first : last + 1]) >= least
         ]
         best, beam = start, [start]
@@ -123,7 +132,7 @@ def _with(chains: Chains, ends: tuple[int, int]) -> Chains | None:
     return apart | {ends}
 
 
-def _candidates(graph: Graph) -> Iterator[tuple[int, int]]:
+def chain_candidates(graph: Graph) -> Iterator[tuple[int, int]]:
     """Runs of operators that can be one chain: all work by rows, nothing in between is read elsewhere."""
     for first in range(len(graph.ops)):
         made: set[int] = set()
@@ -135,8 +144,9 @@ def _candidates(graph: Graph) -> Iterator[tuple[int, int]]:
                 break
             made.add(op.output)
             between = made - {op.output}
-            outside = [o for o in (*graph.ops[:first], *graph.ops[last + 1 :]) if between & set(o.inputs)]
-            if last > first and not outside and graph.output not in between:
+            read = {tensor for o in graph.ops[first : last + 1] for tensor in o.inputs}
+            outside = {tensor for o in (*graph.ops[:first], *graph.ops[last + 1 :]) for tensor in o.inputs}
+            if last > first and between <= read and not between & {*outside, graph.output}:
                 yield first, last
 
 

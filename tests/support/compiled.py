@@ -42,7 +42,7 @@ class Unit:
     id: str
     files: Mapping[str, str]
     regions: tuple[tuple[int, int, int], ...]
-    input_offset: int
+    input_offset: int | None  # None where the input is streamed
     output_offset: int
     output_bytes: int
 
@@ -63,18 +63,27 @@ class Unit:
     def _descriptor(self, number: int) -> str:
         regions = ", ".join(f"{{{step}, {offset}, {size}}}" for step, offset, size in self.regions) or "{0, 0, 0}"
         u = f"u{number}"
+        set_input, stream = "0", ""
+        if self.input_offset is None:
+            set_input = f"{u}_set_input"
+            stream = f"static void {set_input}(const void *input) {{ {u}_model_debug_input(input); }}\n"
         return (
+            f"{stream}"
             f"static void {u}_invoke(const void *input, void *output) {{ {u}_model_invoke(input, output); }}\n"
             f"static const unit_region {u}_regions[] = {{{regions}}};\n"
-            f"const unit {u} = {{{u}_invoke, {u}_model_run_step, {u}_model_arena, {u}_MODEL_ARENA_BYTES, "
-            f"{u}_MODEL_STEP_COUNT, {self.input_offset}, {u}_MODEL_INPUT_BYTES, {self.output_offset}, "
-            f"{u}_MODEL_OUTPUT_BYTES, {u}_regions, {len(self.regions)}}};\n"
+            f"const unit {u} = {{{u}_invoke, {u}_model_run_step, {set_input}, {u}_model_arena, "
+            f"{u}_MODEL_ARENA_BYTES, {u}_MODEL_STEP_COUNT, {self.input_offset or 0}, {u}_MODEL_INPUT_BYTES, "
+            f"{self.output_offset}, {u}_MODEL_OUTPUT_BYTES, {u}_regions, {len(self.regions)}}};\n"
         )
 
 
 def make_unit(identity: str, model: bytes, core: Core | None) -> Unit:
     """Compile a model to C for `core`."""
-    program = compile_graph(read_model(model, identity), core)
+    return unit_of(compile_graph(read_model(model, identity), core), identity)
+
+
+def unit_of(program: Program, identity: str) -> Unit:
+    """A compiled model as a unit."""
     sources = generate(program)
     output = sources.manifest["output"]
     return Unit(
@@ -91,7 +100,7 @@ def _regions(program: Program) -> Iterable[tuple[int, int, int]]:
     """(step, offset, size) of everything a step may touch: its inputs, its output, its scratch."""
     tensors = program.graph.tensors
     for number, step in enumerate(program.steps):
-        for tensor in (*step.op.inputs, step.op.output):
+        for tensor in {*step.op.inputs, step.op.output} & program.plan.tensors.keys():
             yield number, program.plan.tensors[tensor], tensors[tensor].size_bytes
         if step.implementation.scratch_bytes:
             yield number, program.plan.scratch[number], step.implementation.scratch_bytes

@@ -17,6 +17,7 @@ from support.strategies import Network, networks, seeded_network
 
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import CORES, Core
+from tinydeploy.errors import UsageError
 from tinydeploy.kernels.base import Overlap
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.plan import ALIGNMENT, Buffer, arrange
@@ -236,3 +237,40 @@ def test_an_output_lies_over_its_dying_input_as_far_as_the_kernel_permits(gap_by
     placed = dict(arrange([source, output], {(output, source): rule}))
     assert rule.permits(placed[source], placed[output])
     assert max(at + buffer.size_bytes for buffer, at in placed.items()) <= 320
+
+
+# What --optimize ram makes of the reference models, and with the input streamed.
+ROW_CHAINS_BYTES = {
+    "vww_96_int8": (28_000, 17_700),
+    "pretrainedResnet_quant": (20_800, 20_800),
+    "kws_ref_model": (9_500, 9_500),
+}
+
+
+def test_row_chains_shrink_the_reference_models(shared_models: list[Path]) -> None:
+    for path in shared_models:
+        if path.stem not in ROW_CHAINS_BYTES:
+            continue
+        graph = read_model(path.read_bytes(), path.stem)
+        arenas = tuple(
+            compile_graph(graph, CORES["m4"], optimize="ram", stream_input=streamed).plan.arena_bytes
+            for streamed in (False, True)
+        )
+        most = ROW_CHAINS_BYTES[path.stem]
+        assert arenas[0] <= most[0] and arenas[1] <= most[1], f"{path.stem}: {arenas} B instead of {most}"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_row_chains_of_seeded_networks_find_their_tensors_intact(seed: int) -> None:
+    graph = read_model(seeded_network(seed).data, f"seed {seed}")
+    plain = compile_graph(graph, CORES["m4"])
+    shrunk = compile_graph(graph, CORES["m4"], optimize="ram")
+    run_in_arena(shrunk)
+    assert shrunk.plan.arena_bytes <= plain.plan.arena_bytes
+
+
+def test_an_input_that_cannot_come_row_by_row_is_refused() -> None:
+    net = Net(1)
+    graph = read_model(net.done(net.fully_connected(net.input((1, 12)), 3)), "flat")
+    with pytest.raises(UsageError, match="cannot take it row by row"):
+        compile_graph(graph, None, stream_input=True)

@@ -21,7 +21,11 @@
 static void run_steps(const unit *u, const uint8_t *input, uint8_t *output) {
     uint8_t *arena = u->arena();
     memset(arena, 0xA5, u->arena_bytes);
-    memcpy(arena + u->input_offset, input, u->input_bytes);
+    if (u->set_input != NULL) {
+        u->set_input(input);
+    } else {
+        memcpy(arena + u->input_offset, input, u->input_bytes);
+    }
     for (uint32_t step = 0; step < u->step_count; step++) {
         ASAN_POISON_MEMORY_REGION(arena, u->arena_bytes);
         for (uint32_t i = 0; i < u->region_count; i++) {

@@ -17,6 +17,8 @@ typedef struct {
 typedef struct {
     void (*invoke)(const void *input, void *output);
     void (*run_step)(uint32_t step);
+    /* Where step 0 takes a streamed input from; NULL where the input stands in the arena. */
+    void (*set_input)(const void *input);
     uint8_t *(*arena)(void);
     uint32_t arena_bytes;
     uint32_t step_count;

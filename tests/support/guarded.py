@@ -1,0 +1,106 @@
+"""Single kernels on a bare core, every buffer alone between unmapped pages and watched byte for byte.
+
+The arena hides what a kernel touches beyond its own buffers. Here input, output, scratch and every constant array have
+pages of their own, inputs and constants cannot be written, and each access is checked. Inputs and outputs are promised
+no alignment, since stripes of rows begin anywhere; constants and scratch begin at multiples of 8, as in the firmware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from support.compiled import Unit, build_core, unit_of
+from tinydeploy.calls import Names, kernels, name_all
+from tinydeploy.compiler import Program, compile_graph
+from tinydeploy.cores import Core
+from tinydeploy.errors import TinydeployError
+from tinydeploy.graph import Graph
+from tinydeploy.kernels.base import Constant, Implementation
+from tinydeploy.ops.base import Op
+from tinydeploy.reference import run_graph
+from tinydeploy.tflite import read_model
+
+Edge = Literal["end", "start"]
+_NUMBERS = {"int8_t": "<i1", "uint8_t": "<u1", "int16_t": "<i2", "uint16_t": "<u2", "float": "<f4"}
+_GARBAGE = b"\xa5"
+_ALIGNMENT = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guarded:
+    """A model whose kernels are called one by one, with the input that they get."""
+
+    id: str
+    program: Program
+    input: NDArray[Any]
+
+    def unit(self) -> Unit:
+        """Its C files."""
+        return unit_of(self.program, self.id)
+
+
+def guarded(identity: str, model: bytes, core: Core, values: NDArray[Any]) -> Guarded:
+    """`model` compiled for `core`."""
+    return Guarded(identity, compile_graph(read_model(model, identity), core), values)
+
+
+def run_guarded(models: Sequence[Guarded], core: Core, folder: Path, against: Edge) -> list[str]:
+    """Call every kernel of `models` with its buffers against an edge; what went wrong, a sentence each."""
+    from tinydeploy.virtual.bare import BareCore  # the virtual board is an extra
+
+    elf = build_core([model.unit() for model in models], core, folder).elf
+    bare = BareCore(core, elf, exact=True)
+    wrong = []
+    for number, model in enumerate(models):
+        names = name_all(model.program)
+        values = run_graph(model.program.graph, model.input)
+        for graph, op, kernel in kernels(model.program):
+            fault = _call(bare, f"u{number}_", names, graph, op, kernel, values, against)
+            if fault:
+                wrong.append(f"{model.id}, {kernel.template} on {core.name}, buffers against their {against}: {fault}")
+    return wrong
+
+
+def _call(
+    bare: Any,
+    prefix: str,
+    names: Names,
+    graph: Graph,
+    op: Op,
+    kernel: Implementation,
+    values: Any,
+    against: Edge,
+) -> str | None:
+    """One kernel call; what is wrong with it, or None."""
+
+    def place(data: bytes, alignment: int, *, writable: bool) -> int:
+        return int(bare.allocate(data, against=against, alignment=alignment, writable=writable))
+
+    expected = np.ascontiguousarray(values[op.output])
+    inputs = [place(np.ascontiguousarray(values[t]).tobytes(), values[t].itemsize, writable=False) for t in op.inputs]
+    output = place(_GARBAGE * expected.nbytes, expected.itemsize, writable=True)
+    constants = [place(_stored(constant), _ALIGNMENT, writable=False) for constant in kernel.constants]
+    side = kernel.shape.get("constant_side", -1)
+    if side in (0, 1):
+        inputs.insert(int(side), constants.pop(0))
+    scratch = [place(_GARBAGE * kernel.scratch_bytes, _ALIGNMENT, writable=True)] if kernel.scratch_bytes else []
+    try:
+        bare.call(prefix + names.functions[kernel.key], *inputs, output, *constants, *scratch)
+    except TinydeployError as error:
+        return str(error)
+    got = np.frombuffer(bare.read(output, expected.nbytes), np.uint8)
+    different = np.flatnonzero(got != expected.reshape(-1).view(np.uint8))
+    return f"{len(different)} of {got.size} bytes are wrong, first at {different[0]}" if different.size else None
+
+
+def _stored(constant: Constant) -> bytes:
+    """The bytes that the compiler makes of an array; structs are rows of 32-bit words."""
+    data = np.ascontiguousarray(constant.values).astype(np.dtype(_NUMBERS.get(constant.ctype, "<i4"))).tobytes()
+    assert len(data) == constant.size_bytes, constant.ctype
+    return data

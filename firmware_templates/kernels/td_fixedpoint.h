@@ -62,4 +62,39 @@ static inline int8_t td_requantize(int32_t acc, const td_channel *channel, int32
     return (int8_t)td_clamp((int32_t)(scaled + (uint32_t)zero_point), low, high);
 }
 
+/*
+ * A channel whose requantization the compiler solved in 32-bit arithmetic. With y the accumulator
+ * less the start of its window, cut to [0, span], and F = (high << low bits) + low,
+ *     out = (offset + (y * F >> low bits)) >> shift,
+ * which equals TFLM's two roundings and the clamp at every accumulator that the channel can reach.
+ */
+typedef struct {
+    int32_t bias; /* the window's start taken off */
+    int32_t offset;
+    uint32_t high;
+    uint32_t low_and_span; /* low << 16 | span >> unit bits */
+} td_window_channel;
+
+/* The same where ties round away from zero within the window: `tie` is added where y >= zero. */
+typedef struct {
+    int32_t bias;
+    int32_t offset;
+    uint32_t high;
+    uint32_t low_and_span;
+    int32_t zero;
+    int32_t tie;
+} td_bent_channel;
+
+/* An accumulator without its bias, `sum`, to y. */
+static inline int32_t td_window(int32_t sum, int32_t bias, int32_t span) {
+    const int32_t y = (int32_t)((uint32_t)sum + (uint32_t)bias);
+    const int32_t positive = y & ~(y >> 31);
+    return positive > span ? span : positive;
+}
+
+/* y * F >> low_bits; the compiler has checked that y * low and the whole fit 32 bits. */
+static inline uint32_t td_window_height(uint32_t y, uint32_t high, uint32_t low, int32_t low_bits) {
+    return y * high + (y * low >> low_bits);
+}
+
 #endif

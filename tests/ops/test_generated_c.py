@@ -1,6 +1,6 @@
 """Generated C equals TFLite Micro, bit for bit, over the tables of cases: on the host and on virtual cores.
 
-The host runs every case, the portable kernels and the DSP kernels (with DSP instructions in plain C), under sanitizers
+The host runs every case, the portable kernels and those of each core (their instructions in plain C), under sanitizers
 with the arena poisoned around each step's buffers. Virtual cores share the cases among them; ``pytest --all-cores``
 runs every case on every core.
 """
@@ -44,16 +44,17 @@ def test_portable_c_on_the_host_equals_tflm(op: str, expected: Expected, tmp_pat
     assert_equal(build_host([make_unit(case.id, case.model(), None) for case in cases], tmp_path), cases, expected)
 
 
+@pytest.mark.parametrize("core", ["m4", "m0plus"])
 @pytest.mark.parametrize("op", TABLES)
-def test_dsp_kernels_on_the_host_equal_tflm(op: str, expected: Expected, tmp_path: Path) -> None:
+def test_kernels_for_a_core_on_the_host_equal_tflm(op: str, core: str, expected: Expected, tmp_path: Path) -> None:
     chosen = []
     for case in TABLES[op]:
         model = case.model()
-        portable, dsp = make_unit(case.id, model, None), make_unit(case.id, model, CORES["m4"])
-        if set(portable.files) != set(dsp.files):  # another kernel file: DSP has one for it
-            chosen.append((case, dsp))
+        portable, special = make_unit(case.id, model, None), make_unit(case.id, model, CORES[core])
+        if set(portable.files) != set(special.files):  # another kernel file: the core has one for it
+            chosen.append((case, special))
     if not chosen:
-        pytest.skip(f"{op} has no DSP kernels")
+        pytest.skip(f"{op} has no kernels for the {core}")
     assert_equal(build_host([unit for _, unit in chosen], tmp_path), [case for case, _ in chosen], expected)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import depthwise, elementwise, matrix, portable, striped
+from tinydeploy.kernels import depthwise, elementwise, matrix, packed, portable, striped
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
@@ -21,6 +21,12 @@ DSP: dict[str, tuple[Selector, ...]] = {
     "Conv2D": (matrix.conv,),
     "DepthwiseConv2D": (depthwise.depthwise3x3, depthwise.depthwise),
     "FullyConnected": (matrix.fully_connected,),
+}
+
+# Candidates for cores without it.
+PACKED: dict[str, tuple[Selector, ...]] = {
+    "Conv2D": (packed.conv,),
+    "FullyConnected": (packed.fully_connected_rows,),
 }
 
 PORTABLE: dict[str, Selector] = {
@@ -44,8 +50,8 @@ def select(op: Op, graph: Graph, core: Core | None) -> Implementation:
     if isinstance(op, RowChain):
         return striped.implement(op, graph, lambda part, alone: select(part, alone, core))
     kind = type(op).__name__
-    if core is not None and core.dsp:
-        for candidate in DSP.get(kind, ()):
+    if core is not None:
+        for candidate in (DSP if core.dsp else PACKED).get(kind, ()):
             chosen = candidate(op, graph)
             if chosen is not None:
                 return chosen

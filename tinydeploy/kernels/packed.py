@@ -1,0 +1,109 @@
+"""Kernels for cores with a 32-bit multiplication and nothing wider (Cortex-M0+): every multiplication carries more.
+
+- CONV_2D packs three pixels' activations into two words, which are multiplied by each weight: two multiplications for
+  three products, and the sums come apart exactly at the end (td_conv_s8_packed.c.j2 says how).
+- Weights stay one byte each, in the model's order; input zero points are folded into the biases, and positions outside
+  the input read the zero point.
+- Requantization is done in 32 bits, by `window`.
+
+The inner blocks are assembly on Armv6-M, whose compilers leave the high registers unused, and the same in C elsewhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinydeploy.fixedpoint import IntArray
+from tinydeploy.graph import Graph
+from tinydeploy.kernels.base import Constant, Implementation, window_shape
+from tinydeploy.kernels.matrix import conv_overlap, pointwise_overlap
+from tinydeploy.kernels.window import window_requant
+from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.fully_connected import FullyConnected
+
+# Three triples of pixels, two words each, fill the six high registers with sums.
+PIXELS = 9
+# The sums of a segment's first two pixels come from 21 bits, signed.
+_SUM_LIMIT = 1 << 20
+
+
+def conv(op: Conv2D, graph: Graph) -> Implementation | None:
+    """Dense CONV_2D, three pixels to two words."""
+    if op.groups != 1 or op.window.dilation != (1, 1):
+        return None
+    sizes = window_shape(graph, op.inputs[0], op.output, op.window)
+    matrix = op.weights.reshape(op.weights.shape[0], -1).astype(np.int64)
+    requant = window_requant(op.requant, matrix, op.bias - op.input_zero_point * matrix.sum(axis=1))
+    pixels, taps = int(sizes["out_h"]) * int(sizes["out_w"]), matrix.shape[1]
+    block_words = _block_words(pixels)
+    run_bytes = taps // int(sizes["kernel_h"])
+    patch_bytes = 4 * taps * block_words[0]
+    return Implementation(
+        "td_conv_s8_packed",
+        f"{sizes['in_h']}x{sizes['in_w']}x{sizes['in_c']}_{sizes['kernel_h']}x{sizes['kernel_w']}_{sizes['out_c']}",
+        {
+            **sizes,
+            **requant.shape,
+            "taps": taps,
+            "segments": _segments(matrix),
+            "block_words": block_words,
+            "input_zero_point": op.input_zero_point,
+            "pointwise": op.window.is_pointwise,
+            "patch_bytes": patch_bytes,
+        },
+        (Constant("weights", "int8_t", op.weights.reshape(-1)), requant.constant),
+        scratch_bytes=patch_bytes + (3 * run_bytes if sizes["padded"] else 0),
+        overlap=conv_overlap(op, graph, PIXELS),
+    )
+
+
+def fully_connected_rows(op: FullyConnected, graph: Graph) -> Implementation | None:
+    """FULLY_CONNECTED of several rows as a pointwise convolution."""
+    if op.rows == 1:
+        return None
+    out_c, taps = op.weights.shape
+    matrix = op.weights.astype(np.int64)
+    requant = window_requant(op.requant, matrix, op.bias - op.input_zero_point * matrix.sum(axis=1))
+    block_words = _block_words(op.rows)
+    return Implementation(
+        "td_conv_s8_packed",
+        f"{op.rows}x{taps}_{out_c}",
+        {
+            **requant.shape,
+            "out_h": 1,
+            "out_w": op.rows,
+            "in_c": taps,
+            "out_c": out_c,
+            "kernel_w": 1,
+            "taps": taps,
+            "segments": _segments(matrix),
+            "block_words": block_words,
+            "pointwise": True,
+        },
+        (Constant("weights", "int8_t", op.weights.reshape(-1)), requant.constant),
+        scratch_bytes=4 * taps * block_words[0],
+        overlap=pointwise_overlap(taps, out_c),
+    )
+
+
+def _block_words(pixels: int) -> tuple[int, ...]:
+    """Words a tap of each block size that runs, the largest first: two for every three pixels."""
+    sizes = {min(pixels, PIXELS), pixels % PIXELS or PIXELS} if pixels >= PIXELS else {pixels}
+    return tuple(sorted({-(-size // 3) * 2 for size in sizes}, reverse=True))
+
+
+def _segments(matrix: IntArray) -> tuple[int, ...]:
+    """The fewest stretches of taps, in order, over which no channel's sum of products leaves its bits."""
+    most = np.cumsum(np.maximum(127 * matrix, -128 * matrix), axis=1)
+    least = np.cumsum(np.minimum(127 * matrix, -128 * matrix), axis=1)
+    taps = matrix.shape[1]
+    cuts = [0]
+    while cuts[-1] < taps:
+        start = cuts[-1]
+        high = most[:, start:] - (most[:, start - 1 : start] if start else 0)
+        low = least[:, start:] - (least[:, start - 1 : start] if start else 0)
+        fits = np.all((high < _SUM_LIMIT) & (low >= -_SUM_LIMIT), axis=0)
+        # One tap always fits. Segments of whole fours run without a remainder.
+        length = int(np.argmin(fits)) if not fits.all() else taps - start
+        cuts.append(start + (length if start + length == taps else max(length // 4 * 4, 1)))
+    return tuple(int(size) for size in np.diff(cuts))

@@ -60,12 +60,12 @@ def wrap(x: int) -> int:
 
 
 def fast(solved: FastRequant, channel: int, x: int, requant: Requant) -> int:
-    """What the kernel does in 32-bit registers: LSL, SMMLA, SSAT with a shift, and the clamp."""
-    factor, offset = int(solved.factor[channel]), int(solved.offset[channel])
+    """What the kernel does in 32-bit registers: LSL, ADD, SMMLA, SSAT with a shift, and the clamp."""
+    factor, start = int(solved.factor[channel]), wrap(int(solved.nudge[channel]))
     assert 0 <= factor <= INT32_MAX
-    assert INT32_MIN <= offset <= INT32_MAX
+    assert INT32_MIN <= solved.offset <= INT32_MAX
     assert 0 <= solved.shift <= 31
-    total = wrap(offset + ((wrap(x << solved.scale) * factor) >> 32))
+    total = wrap(solved.offset + ((wrap((x << solved.scale) + start) * factor) >> 32))
     return max(requant.act_min, min(requant.act_max, max(-128, min(127, total >> solved.shift))))
 
 
@@ -216,11 +216,36 @@ def test_one_channel_without_a_solution_leaves_the_layer_without() -> None:
     assert layer([good, bad], 0, (0, 127))[1] is None
 
 
-def test_a_constant_channel_needs_no_factor() -> None:
-    requant, solved = layer([Channel(MANTISSA_LOW, -20, 5, 90), Channel(0, 0, -(1 << 30), 1 << 30)], 7, (-128, 127))
+def test_constant_channels_share_the_offset_too() -> None:
+    given_ = [Channel(MANTISSA_LOW, -20, 5, 90), Channel(0, 0, -(1 << 30), 1 << 30), Channel(MANTISSA_LOW, 9, -900, -5)]
+    requant, solved = layer(given_, 7, (-128, 127))
     assert solved is not None
-    assert solved.factor.tolist() == [0, 0]
-    assert solved.apply(np.array([[5, 0], [90, 1 << 30]]), requant).tolist() == [[7, 7], [7, 7]]
+    assert_equal(given_, requant, solved)
+    assert solved.apply(np.array([[5, 0, -900], [90, 1 << 30, -5]]), requant).tolist() == [[7, 7, -128]] * 2
+
+
+def test_channels_of_one_multiplier_share_a_factor() -> None:
+    """Whatever their biases; with the same numbers under two multipliers each has its own."""
+    ranges = [(-90_000, 10_000), (-3000, 70_000), (40_000, 41_000), (-5000, -4000)]
+    same = [Channel(MANTISSA_LOW + 987_654_321, -8, *each) for each in ranges]
+    requant, solved = layer(same, -128, (-128, 127))
+    assert solved is not None
+    assert len(set(solved.factor.tolist())) == 1
+    assert_equal(same, requant, solved)
+    other = [*same, Channel(MANTISSA_LOW + 123_456_789, -8, *ranges[0])]
+    requant, solved = layer(other, -128, (-128, 127))
+    assert solved is not None
+    assert len(set(solved.factor.tolist())) == 2
+    assert_equal(other, requant, solved)
+
+
+def test_a_large_bias_does_not_cost_the_layer_its_scale() -> None:
+    """A channel that moves by one step, far from zero: its accumulators are moved, the others keep theirs."""
+    given_ = [Channel(MANTISSA_LOW, -22, 7 << 25, (7 << 25) + (1 << 17)), Channel(MANTISSA_LOW, -4, 0, 1 << 17)]
+    requant, solved = layer(given_, -128, (-128, 127))
+    assert solved is not None
+    assert solved.scale == 8
+    assert_equal(given_, requant, solved)
 
 
 @settings(deadline=None)

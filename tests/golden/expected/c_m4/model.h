@@ -46,6 +46,9 @@ typedef int8_t model_output_t;
 #define MODEL_CLASS_COUNT 3
 extern const char *const model_class_names[MODEL_CLASS_COUNT];
 
+/* Whether the input arrives row by row. */
+#define MODEL_STREAMED 0
+
 /* The input's place in the arena. It is used for other things during model_invoke(): fill it before every call. */
 model_input_t *model_input(void);
 

@@ -8,7 +8,7 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import depthwise, elementwise, matrix, packed, portable, striped
+from tinydeploy.kernels import depthwise, elementwise, matrix, movement, packed, portable, striped
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
@@ -17,31 +17,40 @@ Selector = Callable[[Any, Graph], Implementation | None]
 
 # Candidates that need the DSP extension, best first; each returns None where it does not apply.
 DSP: dict[str, tuple[Selector, ...]] = {
-    "Add": (elementwise.add,),
+    "Add": (elementwise.add_dsp,),
     "Conv2D": (matrix.conv,),
     "DepthwiseConv2D": (depthwise.depthwise3x3, depthwise.depthwise),
     "FullyConnected": (matrix.fully_connected,),
+    "Mul": (elementwise.mul_dsp,),
+    "Subtract": (elementwise.add_dsp,),
 }
 
 # Candidates for cores without it.
 PACKED: dict[str, tuple[Selector, ...]] = {
     "Conv2D": (packed.conv,),
+    "DepthwiseConv2D": (packed.depthwise,),
     "FullyConnected": (packed.fully_connected_rows,),
 }
 
 PORTABLE: dict[str, Selector] = {
     "Add": portable.add,
     "AveragePool2D": portable.pool,
+    "Concatenation": movement.concatenate,
     "Conv2D": portable.conv,
     "DepthwiseConv2D": portable.depthwise,
-    "Dequantize": portable.lookup,
     "FullyConnected": portable.fully_connected,
     "Lookup": portable.lookup,
     "MaxPool2D": portable.pool,
+    "Maximum": elementwise.extremum,
     "Mean": portable.mean,
+    "Minimum": elementwise.extremum,
+    "Move": movement.move,
+    "Mul": elementwise.mul,
     "Pad": portable.pad,
     "QuantizeFloat": portable.quantize_float,
+    "ResizeNearest": movement.resize_nearest,
     "Softmax": portable.softmax,
+    "Subtract": elementwise.subtract,
 }
 
 

@@ -16,9 +16,11 @@ import numpy as np
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, window_shape
+from tinydeploy.kernels.depthwise import depthwise_overlap
 from tinydeploy.kernels.matrix import conv_overlap, pointwise_overlap
 from tinydeploy.kernels.window import window_requant
 from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 
 # Three triples of pixels, two words each, fill the six high registers with sums.
@@ -83,6 +85,27 @@ def fully_connected_rows(op: FullyConnected, graph: Graph) -> Implementation | N
         (Constant("weights", "int8_t", op.weights.reshape(-1)), requant.constant),
         scratch_bytes=4 * taps * block_words[0],
         overlap=pointwise_overlap(taps, out_c),
+    )
+
+
+def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
+    """DEPTHWISE_CONV_2D with one filter per channel, by sliding columns."""
+    kernel_h, kernel_w, channels = op.weights.shape
+    if op.multiplier != 1 or op.window.dilation != (1, 1) or op.window.stride[1] > kernel_w or kernel_h * kernel_w > 49:
+        return None
+    sizes = window_shape(graph, op.inputs[0], op.output, op.window)
+    taps = op.weights.reshape(-1, channels).T.astype(np.int64)
+    requant = window_requant(op.requant, taps, op.bias - op.input_zero_point * taps.sum(axis=1))
+    # The line of zero points stands in for rows outside the input, read one channel at a time.
+    pad_h, lowest = op.window.pad[0], (int(sizes["out_h"]) - 1) * op.window.stride[0] - op.window.pad[0] + kernel_h - 1
+    line_bytes = int(sizes["in_w"]) * channels if pad_h > 0 or lowest >= int(sizes["in_h"]) else 0
+    return Implementation(
+        "td_depthwise_s8_window",
+        f"{sizes['in_h']}x{sizes['in_w']}x{channels}_{kernel_h}x{kernel_w}",
+        {**sizes, **requant.shape, "input_zero_point": op.input_zero_point, "line_bytes": line_bytes},
+        (Constant("weights", "int8_t", op.weights.reshape(-1)), requant.constant),
+        scratch_bytes=line_bytes,
+        overlap=depthwise_overlap(op, graph),
     )
 
 

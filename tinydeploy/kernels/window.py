@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinydeploy.fixedpoint import IntArray, wrap_int32
-from tinydeploy.kernels.base import Constant, requant_shape
+from tinydeploy.kernels.base import Constant, Shape, requant_shape
 from tinydeploy.ops.base import Requant
 from tinydeploy.requant_solver import _exact, _steps, accumulator_range
 
@@ -39,7 +39,7 @@ _CANDIDATES = np.array(
 class WindowRequant:
     """The requantization of a layer on a core without long multiplication: `shape` for its template, `constant`."""
 
-    shape: dict[str, int | str | bool | tuple[int, ...]]
+    shape: Shape
     constant: Constant
 
 
@@ -65,8 +65,7 @@ def window_requant(requant: Requant, matrix: IntArray, bias: IntArray) -> Window
             if solved is not None:
                 return _tabulate(bias, *solved, bent)
     table = np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1)
-    shape = {"requant": "general", **requant_shape(requant)}
-    return WindowRequant(dict(shape), Constant("channels", "td_channel", table))
+    return WindowRequant({"requant": "general", **requant_shape(requant)}, Constant("channels", "td_channel", table))
 
 
 def _tabulate(bias: IntArray, lines: list[_Line], low_bits: int, unit_bits: int, bent: bool) -> WindowRequant:

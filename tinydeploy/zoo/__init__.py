@@ -16,8 +16,9 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 from tinydeploy.errors import UsageError, did_you_mean
-from tinydeploy.zoo._layers import Footprint, InputTooSmallError, LayerSpec, Shape, footprint
-from tinydeploy.zoo._spec import Architecture, ModelSpec
+from tinydeploy.zoo._layers import Footprint, LayerSpec, Shape, footprint
+from tinydeploy.zoo._network import InputTooSmallError
+from tinydeploy.zoo._spec import Architecture, ModelSpec, Option
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +28,7 @@ __all__ = [
     "Footprint",
     "LayerSpec",
     "ModelSpec",
+    "Option",
     "Shape",
     "architecture",
     "architectures",
@@ -54,26 +56,31 @@ def architecture(name: str) -> Architecture:
 
 
 def describe(spec: ModelSpec) -> tuple[LayerSpec, ...]:
-    """The layers of `spec` in execution order, the softmax last; the input is not among them.
+    """The layers of `spec` in execution order, a softmax last where there is one; the input is not among them.
 
-    UsageError when the architecture is unknown or cannot take the input size.
+    UsageError when the architecture is unknown, has no such option or cannot take the input size.
     """
     family = architecture(spec.arch)
+    spec = family.complete(spec)
     try:
         return family.layers(spec)
     except InputTooSmallError:
+        height, width, _ = spec.input_shape
         least = _smallest_input_size(family, spec)
         raise UsageError(
-            f"{spec.arch} cannot take {spec.input_size}x{spec.input_size} pixels, its strides need at least "
-            f"{least}x{least}: choose --input-size {least} or more"
+            f"{spec.arch} cannot take {height}x{width} pixels, its strides need at least "
+            f"{least.input_shape[0]}x{least.input_shape[1]}: choose --input-size {least.size_text} or more"
         ) from None
 
 
-def _smallest_input_size(family: Architecture, spec: ModelSpec) -> int:
-    for size in itertools.count(spec.input_size + 1):
+def _smallest_input_size(family: Architecture, spec: ModelSpec) -> ModelSpec:
+    """`spec` with the least input that the architecture takes; both sides grow alike."""
+    height, width, _ = spec.input_shape
+    for more in itertools.count(1):
+        larger = dataclasses.replace(spec, input_size=height + more, input_width=spec.input_width and width + more)
         with contextlib.suppress(InputTooSmallError):
-            family.layers(dataclasses.replace(spec, input_size=size))
-            return size
+            family.layers(larger)
+            return larger
     raise AssertionError
 
 
@@ -82,7 +89,8 @@ def build(
 ) -> keras.Model:
     """`spec` as a Keras model with fresh weights drawn from `seed`.
 
-    It takes float32 (batch, H, W, C) and gives logits (batch, classes), or probabilities with `softmax`. For export
+    It takes float32 (batch, H, W, C) and gives logits (batch, classes), or probabilities with `softmax`. (The
+    autoencoder takes and gives (batch, length).) For export
     set ``batch_size=1``: a free batch dimension puts SHAPE, STRIDED_SLICE and PACK into the .tflite. `dropout` acts
     before the classifier, in training only.
     """

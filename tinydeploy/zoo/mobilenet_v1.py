@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tinydeploy.zoo._layers import LayerSpec, Network
+from tinydeploy.zoo._layers import LayerSpec
+from tinydeploy.zoo._network import Network
 from tinydeploy.zoo._spec import Architecture, ModelSpec
 
 # Filters of the pointwise and stride of the depthwise convolution of the 13 blocks.

@@ -89,6 +89,8 @@ def step_context(program: Program, number: int, names: Names) -> dict[str, Any]:
         "in_shape": shape_text(graph.tensors[op.inputs[0]]),
         "out_shape": shape_text(graph.tensors[op.output]),
         "macs": op.macs(graph),
+        "kernels": sorted({names.functions[kernel.key] for kernel in implementation.kernels}),
+        "arrays": list(dict.fromkeys(names.array(constant) for constant in implementation.constants)),
         "stripes": None,
     }
     if implementation.stripes is None:
@@ -97,13 +99,8 @@ def step_context(program: Program, number: int, names: Names) -> dict[str, Any]:
         output = _pointer(graph.tensors[op.output], at[op.output])
         scratch = f"arena + {program.plan.scratch[number]}" if implementation.scratch_bytes else ""
         call = _call(op, implementation, graph, names, inputs, output, scratch)
-        return {**context, "function": names.functions[implementation.key], "call": call}
-    functions = sorted({names.functions[kernel.key] for kernel in implementation.kernels})
-    return {
-        **context,
-        "function": " ".join(functions),
-        "stripes": _stripes(program, number, step, implementation.stripes, names),
-    }
+        return {**context, "call": call}
+    return {**context, "stripes": _stripes(program, number, step, implementation.stripes, names)}
 
 
 def kind(op: Op) -> str:

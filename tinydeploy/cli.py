@@ -116,7 +116,7 @@ def build(json_file: Path | None, **options: Any) -> None:
     with TrainingBar() as bar:
         result = run(Request(**options), progress=bar.progress, stage=bar.stage)
     print_report(build_report(result))
-    _write_json(json_file, build_json(result))
+    _write_text(json_file, build_json(result))
 
 
 _PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this folder or the last build when left out.")
@@ -144,7 +144,7 @@ def bench(port: str | None, project: Path | None, count: int | None, json_file: 
     with _session(port, found) as session, counter("samples") as progress:
         measurement = run(found, session, image, count=count, progress=progress)
     print_report(measurement_report(measurement))
-    _write_json(json_file, measurement_json(measurement))
+    _write_text(json_file, measurement_json(measurement))
     if measurement.interrupted:
         sys.exit(130)
     if not measurement.exact:
@@ -191,7 +191,7 @@ def verify(
     with _session(port, found) as session, counter("inputs") as progress:
         verification = run(found, session, found.samples().inputs[:count], progress=progress)
     print_report(verification_report(verification))
-    _write_json(json_file, verification_json(verification))
+    _write_text(json_file, verification_json(verification))
     if not verification.passed:
         sys.exit(1)
 
@@ -226,15 +226,19 @@ def boards(json_file: Path | None) -> None:
 
     known = list_boards()
     print_report(boards_report(known))
-    _write_json(json_file, boards_json(known))
+    _write_text(json_file, boards_json(known))
 
 
 @cli.command(short_help="Show a model's layers, sizes and what it fits.")
 @click.argument("model", type=_FILE)
-@click.option("--board", help="Say what fits this board too.")
+@click.option("--board", help="Compile for this board's core, and say what fits this board.")
+@click.option("--optimize", type=click.Choice(OPTIMIZE), default="balanced", show_default=True, help="As in build.")
+@click.option("--stream-input", is_flag=True, help="As in build.")
+@click.option("--svg", "svg_file", type=_FILE, help="Write the drawing of the arena as an SVG image too.")
 @click.option("--json", "json_file", type=_FILE, help="Write the facts as JSON too.")
-def inspect(model: Path, board: str | None, json_file: Path | None) -> None:
-    """Show a .tflite's layers, their shapes, MACs, weights and memory."""
+def inspect(model: Path, board: str | None, svg_file: Path | None, json_file: Path | None, **options: Any) -> None:
+    """Show a .tflite's layers, their shapes, MACs, weights and memory, and draw its arena over time."""
+    from tinydeploy.arena_drawing import arena_svg
     from tinydeploy.boards import load_board
     from tinydeploy.inspection import inspect_model, inspection_json, inspection_report
     from tinydeploy.tables import print_report
@@ -244,9 +248,10 @@ def inspect(model: Path, board: str | None, json_file: Path | None) -> None:
         data = model.read_bytes()
     except OSError as error:
         raise UsageError(f"{model} cannot be read ({error.strerror}); give a .tflite file") from error
-    found = inspect_model(read_model(data, model.stem), load_board(board) if board else None)
+    found = inspect_model(read_model(data, model.stem), load_board(board) if board else None, **options)
     print_report(inspection_report(found))
-    _write_json(json_file, inspection_json(found))
+    _write_text(svg_file, arena_svg(found.arena, found.model))
+    _write_text(json_file, inspection_json(found))
 
 
 @contextlib.contextmanager
@@ -281,7 +286,7 @@ def _session(port: str | None, project: Project) -> Iterator[Session]:
         session.close()
 
 
-def _write_json(path: Path | None, text: str) -> None:
+def _write_text(path: Path | None, text: str) -> None:
     if path is not None:
         from tinydeploy.firmware import write_if_changed
 

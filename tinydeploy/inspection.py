@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tinydeploy.arena import ArenaMap, map_arena
+from tinydeploy.arena_drawing import ArenaDrawing, mark
 from tinydeploy.boards import Board, list_boards
 from tinydeploy.compiler import compile_graph
 from tinydeploy.graph import Graph
 from tinydeploy.lint import lint
+from tinydeploy.optimize import Optimize
 from tinydeploy.tables import table
 
 
@@ -41,7 +44,10 @@ class BoardFit:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model: its layers, sums, the arena as it would be planned, the boards it fits, and lint's warnings."""
+    """A model: its layers, sums, the arena as it would be planned, the boards it fits, and lint's warnings.
+
+    The layers are those of the file; the arena's steps are what is left of them to run.
+    """
 
     model: str
     sha256: str
@@ -53,13 +59,16 @@ class Inspection:
     weights_bytes: int
     constants_bytes: int
     arena_bytes: int
+    arena: ArenaMap
     fits: tuple[BoardFit, ...]
     warnings: tuple[str, ...]
 
 
-def inspect_model(graph: Graph, board: Board | None) -> Inspection:
+def inspect_model(
+    graph: Graph, board: Board | None, *, optimize: Optimize = "balanced", stream_input: bool = False
+) -> Inspection:
     """The facts of `graph`, compiled for `board`'s core, or portably and held against every board."""
-    program = compile_graph(graph, board.core if board else None)
+    program = compile_graph(graph, board.core if board else None, optimize=optimize, stream_input=stream_input)
     layers = tuple(
         LayerFacts(
             op.index,
@@ -85,6 +94,7 @@ def inspect_model(graph: Graph, board: Board | None) -> Inspection:
         weights_bytes=sum(layer.weights_bytes for layer in layers),
         constants_bytes=constants,
         arena_bytes=arena,
+        arena=map_arena(program),
         fits=tuple(
             BoardFit(
                 one.name,
@@ -104,7 +114,7 @@ def inspection_json(inspection: Inspection) -> str:
 
 
 def inspection_report(inspection: Inspection) -> RenderableType:
-    """The table of layers, the sums, and what fits."""
+    """The table of layers, the arena over time with a table of its buffers, the sums, and what fits."""
     layers = table(("#", "layer", "op", "output"), ("MACs", "parameters", "weights B", "output B"))
     for layer in inspection.layers:
         layers.add_row(
@@ -128,7 +138,19 @@ def inspection_report(inspection: Inspection) -> RenderableType:
         ),
         *(f"warning: {warning}" for warning in inspection.warnings),
     ]
-    return Group(layers, "", Text("\n".join(lines)))
+    return Group(layers, *_arena_report(inspection.arena), "", Text("\n".join(lines)))
+
+
+def _arena_report(arena: ArenaMap) -> tuple[RenderableType, ...]:
+    """The drawing and the table of what it shows; nothing where no step runs."""
+    if not arena.steps:
+        return ()
+    buffers = table(("", "buffer", "holds"), ("offset B", "size B", "first", "last"))
+    for number, span in enumerate(arena.spans):
+        numbers = (f"{span.offset_bytes:,}", f"{span.size_bytes:,}", str(span.first), str(span.last))
+        buffers.add_row(mark(number), span.name, span.kind, *numbers)
+    title = Text("The arena over time: offsets upwards, steps to the right, letters as in the table below.")
+    return ("", title, "", ArenaDrawing(arena), "", buffers)
 
 
 def boards_json(boards: tuple[Board, ...]) -> str:

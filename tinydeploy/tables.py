@@ -33,4 +33,6 @@ def print_report(report: RenderableType, console: Console | None = None) -> None
     console.width = _PIPE_WIDTH
     with console.capture() as capture:
         console.print(report)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()), file=console.file)
+    text = "\n".join(line.rstrip() for line in capture.get().splitlines())
+    # A pipe whose encoding has no ellipsis, or not a model's own letters, gets question marks, not an error.
+    click.echo(text.encode(console.encoding, "replace").decode(console.encoding), file=console.file)

@@ -30,10 +30,15 @@ from tinydeploy.transport import VirtualTransport  # noqa: E402
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One model on one board with one toolchain; `options` are those of the build that are not the defaults."""
+    """One model on one board with one toolchain; `options` are those of the build that are not the defaults.
+
+    ``code_bytes`` and ``constants_bytes`` together are the measurement's flash_bytes.
+    """
 
     toolchain: str
     options: Mapping[str, Any]
+    code_bytes: int
+    constants_bytes: int
     measurement: Measurement
 
 
@@ -49,7 +54,10 @@ def measure(model: Path, board: str, toolchain: Toolchain, options: Mapping[str,
     uart = built.board.uart
     session = Session(VirtualTransport(VirtualBoard(load_board(board), project.elf), uart.baud))
     with contextlib.closing(session):
-        return Row(toolchain, options, bench(project, session, built.image, count=1))
+        measured = bench(project, session, built.image, count=1)
+    code = built.image.section(".model_text")
+    code_bytes = code.size_bytes if code else 0
+    return Row(toolchain, options, code_bytes, measured.flash_bytes - code_bytes, measured)
 
 
 def measure_core(model: Path, core_name: str, options: Mapping[str, Any] | None = None) -> Count:

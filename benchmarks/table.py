@@ -53,7 +53,13 @@ def rows_json(rows: Sequence[Row], goals: Sequence[Line]) -> str:
         "tflm": {"source": TFLM_SOURCE, "models": TFLM},
         "goals": [{**dataclasses.asdict(line), "met": line.met, "over": round(line.over, 4)} for line in goals],
         "rows": [
-            {"toolchain": row.toolchain, "options": dict(row.options), **dataclasses.asdict(row.measurement)}
+            {
+                "toolchain": row.toolchain,
+                "options": dict(row.options),
+                "code_bytes": row.code_bytes,
+                "constants_bytes": row.constants_bytes,
+                **dataclasses.asdict(row.measurement),
+            }
             for row in rows
         ],
     }

@@ -41,7 +41,8 @@ def test_each_figure_is_met_or_missed_by_its_distance() -> None:
 
 
 def test_the_table_says_it_in_a_hundred_columns() -> None:
-    rows = text({goal.name: {**M4, "instructions": 99_000_000} for goal in GOALS})
+    twice = {goal.name: {**M4, **{figure: 2 * target for figure, target in goal.at_most.items()}} for goal in GOALS}
+    rows = text(twice)
     assert max(len(row) for row in rows) <= 100
     ic = [row.split() for row in text({"ic": M4})]
     assert ["ic", "insn", "29,862,853", "11,000,000", "12,000,000", "0.40", "missed", "by", "9.1", "%"] in ic

@@ -41,8 +41,13 @@ def test_each_figure_is_met_or_missed_by_its_distance() -> None:
 
 
 def test_the_table_says_it_in_a_hundred_columns() -> None:
-    twice = {goal.name: {**M4, **{figure: 2 * target for figure, target in goal.at_most.items()}} for goal in GOALS}
-    rows = text(twice)
+    over = {
+        goal.name: {**M4, **{f: round(1.05 * target) for f, target in goal.at_most.items()}}
+        if goal.at_most
+        else {"instructions": 4_200_000}
+        for goal in GOALS
+    }
+    rows = text(over)
     assert max(len(row) for row in rows) <= 100
     ic = [row.split() for row in text({"ic": M4})]
     assert ["ic", "insn", "29,862,853", "11,000,000", "12,000,000", "0.40", "missed", "by", "9.1", "%"] in ic

@@ -5,11 +5,11 @@ can reach it is a monotone staircase with at most 255 steps. A kernel wants inst
 
     saturate8((offset + high32(((x << scale) + nudge) * factor)) >> shift)
 
-with one `scale`, `shift` and `offset` per layer, and `factor` and `nudge` per channel; the kernel adds `nudge` with the
-bias. Both are staircases, so they are equal exactly if every step lies at the same accumulator. This module finds the
-steps of the first on TFLM's own arithmetic, and then `factor` and `nudge` that put the second's steps there, or reports
-that there are none; nothing is assumed, so a solution is a proof. Callers fall back to the exact general form where
-there is none.
+with one `scale`, `shift` and `offset` per layer, the offset almost always 0 (then it is SMMUL), and `factor` and
+`nudge` per channel; the kernel adds `nudge` with the bias. Both are staircases, so they are equal exactly if every step
+lies at the same accumulator. This module finds the steps of the first on TFLM's own arithmetic, and then `factor` and
+`nudge` that put the second's steps there, or reports that there are none; nothing is assumed, so a solution is a proof.
+Callers fall back to the exact general form where there is none.
 
 With G = ((v << shift) - offset) << 32, level v is reached where ((x << scale) + nudge) * factor >= G. So a step at
 x = s asks that nudge lies in [C - (s << scale), C - ((s - 1) << scale) - 1], C = ceil(G / factor): whatever the factor,
@@ -138,14 +138,17 @@ def _solve_at(
         shift -= 1
     if largest * 2.0 ** (bits + shift) >= 2.0**31 - 64:
         return None
-    offset = (requant.zero_point << shift) + (1 << shift >> 1)
     levels = np.arange(requant.act_min + 1, requant.act_max + 1, dtype=np.int64)
-    layer = _Layer(least, most, steps, ((levels << shift) - offset) << 32, scale)
     centres = np.clip(np.round(ratios * 2.0 ** (bits + shift)), 1, INT32_MAX).astype(np.int64)
     shared = set(centres[~constant].tolist())
-    found = _common_factor(layer, shared.pop()) if len(shared) == 1 else None
-    found = found or _own_factors(layer, centres)
-    return None if found is None else FastRequant(*found, offset, scale, shift)
+    # With the zero point and the half in the nudges no offset is left; where those get too large, it keeps both.
+    for offset in (0, (requant.zero_point << shift) + (1 << shift >> 1)):
+        layer = _Layer(least, most, steps, ((levels << shift) - offset) << 32, scale)
+        found = _common_factor(layer, next(iter(shared))) if len(shared) == 1 else None
+        found = found or _own_factors(layer, centres)
+        if found is not None:
+            return FastRequant(*found, offset, scale, shift)
+    return None
 
 
 def _factors(centre: int, deltas: IntArray) -> IntArray:

@@ -7,6 +7,16 @@
 
 #include <stdint.h>
 
+/* Before a loop whose variables fill the registers of a small core: it is not unrolled, which would
+ * only spill them. */
+#if defined(__clang__)
+#define TD_ROLLED _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define TD_ROLLED _Pragma("GCC unroll 1")
+#else
+#define TD_ROLLED
+#endif
+
 /* One output channel: bias with the input's zero point folded in where nothing is padded, and the
  * rescaling. */
 typedef struct {
@@ -65,7 +75,7 @@ static inline int8_t td_requantize(int32_t acc, const td_channel *channel, int32
 /*
  * A channel whose requantization the compiler solved in 32-bit arithmetic. With y the accumulator
  * less the start of its window, cut to [0, span], and F = (high << low bits) + low,
- *     out = (offset + (y * F >> low bits)) >> shift,
+ *     out = (offset + (y * F >> low bits)) >> 24,
  * which equals TFLM's two roundings and the clamp at every accumulator that the channel can reach.
  */
 typedef struct {

@@ -29,7 +29,7 @@ DSP: dict[str, tuple[Selector, ...]] = {
 PACKED: dict[str, tuple[Selector, ...]] = {
     "Conv2D": (packed.conv,),
     "DepthwiseConv2D": (packed.depthwise,),
-    "FullyConnected": (packed.fully_connected_rows,),
+    "FullyConnected": (packed.fully_connected,),
 }
 
 PORTABLE: dict[str, Selector] = {

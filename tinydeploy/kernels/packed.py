@@ -4,6 +4,7 @@
   three products, and the sums come apart exactly at the end (td_conv_s8_packed.c.j2 says how).
 - Weights stay one byte each, in the model's order; input zero points are folded into the biases, and positions outside
   the input read the zero point.
+- FULLY_CONNECTED of one row has nothing to pack; it takes four channels at a time.
 - Requantization is done in 32 bits, by `window`.
 
 The inner blocks are assembly on Armv6-M, whose compilers leave the high registers unused, and the same in C elsewhere.
@@ -15,7 +16,7 @@ import numpy as np
 
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Constant, Implementation, window_shape
+from tinydeploy.kernels.base import Constant, Implementation, Shape, window_shape
 from tinydeploy.kernels.depthwise import depthwise_overlap
 from tinydeploy.kernels.matrix import conv_overlap, pointwise_overlap
 from tinydeploy.kernels.window import window_requant
@@ -47,7 +48,7 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
             **sizes,
             **requant.shape,
             "taps": taps,
-            "segments": _segments(matrix),
+            "segment_taps": _segment_taps(matrix),
             "block_words": block_words,
             "input_zero_point": op.input_zero_point,
             "pointwise": op.window.is_pointwise,
@@ -59,30 +60,31 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
     )
 
 
-def fully_connected_rows(op: FullyConnected, graph: Graph) -> Implementation | None:
-    """FULLY_CONNECTED of several rows as a pointwise convolution."""
-    if op.rows == 1:
-        return None
+def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
+    """FULLY_CONNECTED: several rows as a pointwise convolution, a single one four channels at a time."""
     out_c, taps = op.weights.shape
+    if op.rows == 1 and out_c < 4:
+        return None
     matrix = op.weights.astype(np.int64)
     requant = window_requant(op.requant, matrix, op.bias - op.input_zero_point * matrix.sum(axis=1))
+    constants = (Constant("weights", "int8_t", op.weights.reshape(-1)), requant.constant)
+    shape: Shape = {**requant.shape, "taps": taps, "out_c": out_c}
+    if op.rows == 1:
+        return Implementation("td_fully_connected_s8_quad", f"{taps}_{out_c}", shape, constants)
     block_words = _block_words(op.rows)
     return Implementation(
         "td_conv_s8_packed",
         f"{op.rows}x{taps}_{out_c}",
         {
-            **requant.shape,
+            **shape,
             "out_h": 1,
             "out_w": op.rows,
             "in_c": taps,
-            "out_c": out_c,
-            "kernel_w": 1,
-            "taps": taps,
-            "segments": _segments(matrix),
+            "segment_taps": _segment_taps(matrix),
             "block_words": block_words,
             "pointwise": True,
         },
-        (Constant("weights", "int8_t", op.weights.reshape(-1)), requant.constant),
+        constants,
         scratch_bytes=4 * taps * block_words[0],
         overlap=pointwise_overlap(taps, out_c),
     )
@@ -115,18 +117,17 @@ def _block_words(pixels: int) -> tuple[int, ...]:
     return tuple(sorted({-(-size // 3) * 2 for size in sizes}, reverse=True))
 
 
-def _segments(matrix: IntArray) -> tuple[int, ...]:
-    """The fewest stretches of taps, in order, over which no channel's sum of products leaves its bits."""
+def _segment_taps(matrix: IntArray) -> int:
+    """The longest stretches into which the taps can be cut without any channel's sum of products leaving its bits."""
     most = np.cumsum(np.maximum(127 * matrix, -128 * matrix), axis=1)
     least = np.cumsum(np.minimum(127 * matrix, -128 * matrix), axis=1)
     taps = matrix.shape[1]
-    cuts = [0]
-    while cuts[-1] < taps:
-        start = cuts[-1]
-        high = most[:, start:] - (most[:, start - 1 : start] if start else 0)
-        low = least[:, start:] - (least[:, start - 1 : start] if start else 0)
-        fits = np.all((high < _SUM_LIMIT) & (low >= -_SUM_LIMIT), axis=0)
-        # One tap always fits. Segments of whole fours run without a remainder.
-        length = int(np.argmin(fits)) if not fits.all() else taps - start
-        cuts.append(start + (length if start + length == taps else max(length // 4 * 4, 1)))
-    return tuple(int(size) for size in np.diff(cuts))
+    length, pieces = taps, 1
+    while True:
+        ends = np.array([*range(length, taps, length), taps]) - 1
+        high, low = (np.diff(sums[:, ends], axis=1, prepend=0) for sums in (most, least))
+        if np.all(high < _SUM_LIMIT) and np.all(low >= -_SUM_LIMIT):
+            return length
+        pieces += 1
+        # Segments of whole fours run without a remainder; four products always fit.
+        length = -(-taps // (4 * pieces)) * 4

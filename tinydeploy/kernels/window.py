@@ -3,12 +3,12 @@
 TFLM's function of an accumulator x is a staircase from a lowest to a highest value: all its steps lie in a window
 [start, start + span]. With y = x - start, cut to [0, span], a kernel computes::
 
-    (offset + y * high + (y * low >> LOW) + (y >= zero ? tie : 0)) >> SHIFT
+    (offset + y * high + (y * low >> low_bits) + (y >= zero ? tie : 0)) >> 24
 
-Since y * high is whole, that is ``(offset + (y * F >> LOW) + ...) >> SHIFT`` with F = (high << LOW) + low: a staircase
-on a straight line as fine as a product of 64 bits would give, for two multiplications that fit 32 bits. Cutting y makes
-the clamp of the result superfluous. The last term is there only where TFLM's ties, which round away from zero, bend the
-line at x = 0; with ReLU they clamp anyway.
+Since y * high is whole, that is ``(offset + (y * F >> low_bits) + ...) >> 24`` with F = (high << low_bits) + low: a
+staircase on a straight line as fine as a product of 64 bits would give, for two multiplications that fit 32 bits.
+Cutting y makes the clamp of the result superfluous. The last term is there only where TFLM's ties, which round away
+from zero, bend the line at x = 0; with ReLU they clamp anyway.
 
 Two staircases are equal if every step lies at the same place, so F and offset are sought such that each does; a
 solution is a proof. Where a channel has none, its layer takes TFLM's own steps.
@@ -16,6 +16,7 @@ solution is a proof. Where a channel has none, its layer takes TFLM's own steps.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,9 @@ from tinydeploy.ops.base import Requant
 from tinydeploy.requant_solver import _exact, _steps, accumulator_range
 
 _SHIFT = 24  # 256 levels fill the 32 bits
-_MAX_LOW_BITS = 16
 _SPAN_BITS = 16  # of the span in its unit, which shares a word with `low`
+# Bits of `low` and of the span's unit, few choices so that layers share code: y * low must fit 32 bits.
+_FORMS = ((14, 2), (12, 4), (16, 0))
 # How far from the exact slope a factor is tried, nearest first.
 _CANDIDATES = np.array(
     sorted({sign * step for step in (*range(48), *(3 << i for i in range(5, 24))) for sign in (1, -1)}, key=abs),
@@ -60,10 +62,10 @@ def window_requant(requant: Requant, matrix: IntArray, bias: IntArray) -> Window
     least, most = accumulator_range(matrix, bias, -128, 127)
     steps = _steps(requant, least, most)
     if steps is not None:
-        for bent in (False, True):
-            solved = _solve(requant, least, most, steps, bent)
-            if solved is not None:
-                return _tabulate(bias, *solved, bent)
+        for bent, (low_bits, unit_bits) in itertools.product((False, True), _FORMS):
+            lines = _solve(requant, least, most, steps, low_bits, unit_bits, bent)
+            if lines is not None:
+                return _tabulate(bias, lines, low_bits, unit_bits, bent)
     table = np.stack([wrap_int32(bias), requant.mantissa, requant.shift], axis=1)
     return WindowRequant({"requant": "general", **requant_shape(requant)}, Constant("channels", "td_channel", table))
 
@@ -87,31 +89,18 @@ def _tabulate(bias: IntArray, lines: list[_Line], low_bits: int, unit_bits: int,
             "requant": "bent" if bent else "window",
             "low_bits": low_bits,
             "unit_bits": unit_bits,
-            "shift": _SHIFT,
         },
         Constant("channels", "td_bent_channel" if bent else "td_window_channel", np.stack(columns, axis=1)),
     )
 
 
 def _solve(
-    requant: Requant, least: IntArray, most: IntArray, steps: IntArray, bent: bool
-) -> tuple[list[_Line], int, int] | None:
-    """Every channel's line, the bits of `low` and those of the span's unit; None if some channel has no line."""
+    requant: Requant, least: IntArray, most: IntArray, steps: IntArray, low_bits: int, unit_bits: int, bent: bool
+) -> list[_Line] | None:
+    """Every channel's line; None if some channel has none."""
     levels = np.arange(requant.act_min + 1, requant.act_max + 1, dtype=np.int64)
     bottom = _exact(requant, least[:, None])[:, 0]
     inside = (steps > least[:, None]) & (steps <= most[:, None])
-    spans = [
-        int(steps[c, rises].max() - steps[c, rises].min() + 1) if rises.any() else 0 for c, rises in enumerate(inside)
-    ]
-    widest = max(spans, default=0)
-    unit_bits = max(0, widest.bit_length() - _SPAN_BITS)
-    largest = -(-widest >> unit_bits) << unit_bits
-    if largest >> unit_bits >= 1 << _SPAN_BITS:
-        unit_bits += 1
-        largest = -(-widest >> unit_bits) << unit_bits
-    low_bits = min(_MAX_LOW_BITS, 32 - largest.bit_length())
-    if low_bits < 8:
-        return None
     lines = []
     for channel, rises in enumerate(inside):
         if not rises.any():
@@ -119,18 +108,22 @@ def _solve(
             lines.append(_Line(0, 0, 0, int(bottom[channel]) << _SHIFT, 0, 0))
             continue
         right = -int(requant.shift[channel])
+        span = int(steps[channel, rises].max() - steps[channel, rises].min()) + 1
+        units = -(-span >> unit_bits)
+        if units.bit_length() > min(_SPAN_BITS, 32 - low_bits - unit_bits):
+            return None
         line = _line(
             steps[channel, rises],
             levels[rises],
             float(requant.mantissa[channel]) * 2.0 ** (-31 - right),
-            -(-spans[channel] >> unit_bits) << unit_bits,
+            units << unit_bits,
             low_bits,
             (1 << (_SHIFT - right)) if bent and 0 <= right <= _SHIFT else 0,
         )
         if line is None:
             return None
         lines.append(line)
-    return lines, low_bits, unit_bits
+    return lines
 
 
 def _line(steps: IntArray, levels: IntArray, ratio: float, span: int, low_bits: int, tie: int) -> _Line | None:

@@ -8,7 +8,7 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import depthwise, elementwise, matrix, movement, packed, portable, striped
+from tinydeploy.kernels import depthwise, elementwise, matrix, movement, packed, portable, striped, tabled
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
@@ -27,6 +27,7 @@ DSP: dict[str, tuple[Selector, ...]] = {
 
 # Candidates for cores without it.
 PACKED: dict[str, tuple[Selector, ...]] = {
+    "Add": (tabled.add,),
     "Conv2D": (packed.conv,),
     "DepthwiseConv2D": (packed.depthwise,),
     "FullyConnected": (packed.fully_connected,),

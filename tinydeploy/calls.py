@@ -191,7 +191,7 @@ def _parameters(graph: Graph, op: Op, kernel: Implementation) -> list[str]:
     if kernel.shape.get("constant_side", -1) in (0, 1):
         constants.pop(0)
         inputs = [*inputs, *inputs][:2]
-    names = ["input"] if len(inputs) == 1 else ["a", "b"]
+    names = ["input"] if len(inputs) == 1 else [f"input{i}" for i in range(len(inputs))]
     parameters = [f"{ctype}{name}" for ctype, name in zip(inputs, names, strict=True)]
     parameters.append(f"{C_TYPES[tensors[op.output].dtype]} *output")
     return [*parameters, *constants, *(["void *scratch"] if kernel.scratch_bytes else [])]

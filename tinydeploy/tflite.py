@@ -64,7 +64,7 @@ def _read(data: bytes, name: str) -> Graph:
     nodes = [_node(i, table, kinds, tensors) for i, table in enumerate(subgraph.tables(3))]
     if not nodes:
         raise ModelError("the model has no operators; export the model again.")
-    ops = tuple(_op(node) for node in nodes)
+    ops = tuple(op for node in nodes for op in _ops(node))
     _check_order(ops, inputs[0], outputs[0])
     if tensors[inputs[0]].dtype == "float32" and not any(op.kind == "QUANTIZE" for op in ops):
         raise ModelError("the model is float32, tinydeploy compiles int8; quantize it first (tinydeploy build does).")
@@ -120,7 +120,7 @@ def _node(index: int, table: Table, kinds: list[str], tensors: dict[int, Tensor]
     )
 
 
-def _op(node: Node) -> Op:
+def _ops(node: Node) -> tuple[Op, ...]:
     reader = READERS.get(node.kind)
     if reader is None:
         raise UnsupportedOpError(
@@ -134,7 +134,8 @@ def _op(node: Node) -> Op:
                 f"operator {node.index} ({node.kind}) computes in float32, tinydeploy compiles int8; quantize the "
                 "model to full int8."
             )
-    return reader(node)
+    ops = reader(node)
+    return ops if isinstance(ops, tuple) else (ops,)
 
 
 def _tensor(index: int, table: Table, buffers: list[Table]) -> Tensor:

@@ -7,72 +7,18 @@ runs the same tables: numpy reference, C on the host, C on the virtual cores.
 from __future__ import annotations
 
 import itertools
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from support.case import Build, Case
+from support.cases_elementwise import elementwise_cases
+from support.cases_movement import movement_cases
 from support.net import Net
 from support.tflite_writer import Activation, Padding
 
-Build = Callable[[Net], int]
 SAME, VALID = Padding.SAME, Padding.VALID
-RANDOM_INPUTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """`build` adds the operator to a fresh net, its input included, and returns the output."""
-
-    op: str
-    name: str
-    build: Build
-
-    @property
-    def id(self) -> str:
-        return f"{self.op}-{self.name}"
-
-    def model(self) -> bytes:
-        net = self._net()
-        return net.done(self.build(net))
-
-    def inputs(self) -> NDArray[Any]:
-        """(N, *input shape): random values and extremes."""
-        net = self._net()
-        self.build(net)
-        tensor = net.model.tensors[net.model.inputs[0]]
-        zero_point = tensor.quant.zero_points[0] if tensor.quant is not None else 0
-        return extreme_inputs(tensor.shape, tensor.dtype, zero_point, zlib.crc32(self.id.encode()))
-
-    def _net(self) -> Net:
-        return Net(zlib.crc32(self.id.encode()))
-
-
-def extreme_inputs(shape: tuple[int, ...], dtype: str, zero_point: int, seed: int) -> NDArray[Any]:
-    """All lowest, all highest, alternating, all zero point, random ends, and random values, as (N, *shape)."""
-    rng = np.random.default_rng(seed)
-    size = int(np.prod(shape))
-    if dtype == "float32":
-        rows = [np.zeros(size), np.full(size, 1e3), np.full(size, -1e3)]
-        rows += [rng.normal(0, 10.0 ** rng.integers(-3, 3), size) for _ in range(RANDOM_INPUTS)]
-        rows.append(
-            np.round(rng.normal(0, 8, size)) * 0.5
-        )  # halves: ties of the rounding for scales that are powers of 2
-    else:
-        low, high = (-128, 127) if dtype == "int8" else (0, 255)
-        ends = np.array([low, high])
-        rows = [
-            np.full(size, low),
-            np.full(size, high),
-            np.resize(ends, size),
-            np.full(size, zero_point),
-            rng.choice(ends, size),
-        ]
-        rows += [rng.integers(low, high + 1, size) for _ in range(RANDOM_INPUTS)]
-    return np.stack(rows).astype(dtype).reshape(len(rows), *shape)
 
 
 def _conv(shape: tuple[int, ...], channels: int, /, input: dict[str, Any] | None = None, **options: Any) -> Build:
@@ -323,33 +269,6 @@ def mean_cases() -> Iterator[Case]:
     yield Case("mean", "of-rows", mean((6, 5), (1,)))
 
 
-def movement_cases() -> Iterator[Case]:
-    """PAD and RESHAPE."""
-
-    def pad(shape: tuple[int, ...], *pairs: tuple[int, int], zero_point: int = 5) -> Build:
-        return lambda net: net.pad(net.input((1, *shape), zero_point=zero_point), ((0, 0), *pairs))
-
-    def reshape(shape: tuple[int, ...], new: tuple[int, ...], with_tensor: bool) -> Build:
-        return lambda net: net.reshape(net.input((1, *shape)), new, with_tensor)
-
-    yield Case("pad", "symmetric", pad((4, 5, 3), (1, 1), (1, 1), (0, 0)))
-    yield Case("pad", "before-stride-2", pad((4, 5, 3), (0, 1), (0, 1), (0, 0), zero_point=-128))
-    yield Case("pad", "channels", pad((3, 2, 3), (0, 0), (0, 0), (2, 3), zero_point=127))
-    yield Case("pad", "everything", pad((2, 3, 1), (3, 2), (1, 4), (1, 2)))
-    yield Case("pad", "nothing", pad((3, 3, 2), (0, 0), (0, 0), (0, 0)))
-    yield Case("pad", "rows-only", pad((3, 3, 5), (2, 1), (0, 0), (0, 0)))
-    yield Case("pad", "a-vector", pad((7,), (3, 1)))
-    yield Case("pad", "rows-of-a-matrix", pad((3, 4), (1, 0), (0, 5)))
-    for name, shape, new in (
-        ("flatten", (3, 4, 5), (1, 60)),
-        ("unflatten", (24,), (1, 2, 3, 4)),
-        ("merge-pixels", (3, 4, 5), (1, 12, 5)),
-        ("one", (1, 1, 1), (1, 1)),
-    ):
-        for with_tensor in (True, False):
-            yield Case("reshape", f"{name}-{'tensor' if with_tensor else 'option'}", reshape(shape, new, with_tensor))
-
-
 def softmax_cases() -> Iterator[Case]:
     """SOFTMAX."""
 
@@ -406,6 +325,7 @@ for _table in (
     pool_cases,
     mean_cases,
     movement_cases,
+    elementwise_cases,
     softmax_cases,
     edge_cases,
 ):

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from support.cases import extreme_inputs
+from support.case import extreme_inputs
 from support.net import Net
 from support.tflite_writer import Activation, Model, Padding
 

@@ -34,15 +34,29 @@ class Code(IntEnum):
     LOGISTIC = 14
     MAX_POOL_2D = 17
     MUL = 18
+    RELU = 19
+    RELU6 = 21
     RESHAPE = 22
     SOFTMAX = 25
+    TANH = 28
     PAD = 34
     TRANSPOSE = 39
     MEAN = 40
+    SUB = 41
+    SQUEEZE = 43
     STRIDED_SLICE = 45
     SPLIT = 49
+    MAXIMUM = 55
+    MINIMUM = 57
     PADV2 = 60
+    SLICE = 65
+    EXPAND_DIMS = 70
     SHAPE = 77
+    PACK = 83
+    UNPACK = 88
+    RESIZE_NEAREST_NEIGHBOR = 97
+    LEAKY_RELU = 98
+    SPLIT_V = 102
     QUANTIZE = 114
     HARD_SWISH = 117
 
@@ -225,10 +239,13 @@ class StridedSlice(Options):
     union: ClassVar[int] = 32
     begin_mask: int = 0
     end_mask: int = 0
+    ellipsis_mask: int = 0
+    new_axis_mask: int = 0
     shrink_axis_mask: int = 0
 
     def fields(self) -> list[Field]:
-        return [(0, "Int32", self.begin_mask), (1, "Int32", self.end_mask), (4, "Int32", self.shrink_axis_mask)]
+        masks = (self.begin_mask, self.end_mask, self.ellipsis_mask, self.new_axis_mask, self.shrink_axis_mask)
+        return [(slot, "Int32", mask) for slot, mask in enumerate(masks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +255,87 @@ class Split(Options):
 
     def fields(self) -> list[Field]:
         return [(0, "Int32", self.num_splits)]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitV(Options):
+    union: ClassVar[int] = 79
+    num_splits: int = 2
+
+    def fields(self) -> list[Field]:
+        return [(0, "Int32", self.num_splits)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sub(Options):
+    union: ClassVar[int] = 28
+    activation: Activation = Activation.NONE
+
+    def fields(self) -> list[Field]:
+        return [(0, "Int8", self.activation)]
+
+
+@dataclass(frozen=True, slots=True)
+class Squeeze(Options):
+    union: ClassVar[int] = 30
+    axes: tuple[int, ...] = ()
+
+    def fields(self) -> list[Field]:
+        return [(0, "vector", np.array(self.axes, np.int32))]
+
+
+@dataclass(frozen=True, slots=True)
+class MaximumMinimum(Options):
+    union: ClassVar[int] = 39
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Options):
+    union: ClassVar[int] = 48
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandDims(Options):
+    union: ClassVar[int] = 52
+
+
+@dataclass(frozen=True, slots=True)
+class Pack(Options):
+    union: ClassVar[int] = 59
+    count: int = 2
+    axis: int = 0
+
+    def fields(self) -> list[Field]:
+        return [(0, "Int32", self.count), (1, "Int32", self.axis)]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack(Options):
+    union: ClassVar[int] = 64
+    count: int = 2
+    axis: int = 0
+
+    def fields(self) -> list[Field]:
+        return [(0, "Int32", self.count), (1, "Int32", self.axis)]
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeNearestNeighbor(Options):
+    union: ClassVar[int] = 74
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+
+    def fields(self) -> list[Field]:
+        return [(0, "Bool", self.align_corners), (1, "Bool", self.half_pixel_centers)]
+
+
+@dataclass(frozen=True, slots=True)
+class LeakyRelu(Options):
+    union: ClassVar[int] = 75
+    alpha: float = 0.0
+
+    def fields(self) -> list[Field]:
+        return [(0, "Float32", self.alpha)]
 
 
 @dataclass(frozen=True, slots=True)

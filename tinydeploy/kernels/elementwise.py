@@ -1,49 +1,154 @@
-"""Element-wise operators for cores with the DSP extension."""
+"""Element-wise operators of two operands: the loops that broadcast them, and the cheapest exact arithmetic."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinydeploy.fixedpoint import Multiplier
+from tinydeploy.fixedpoint import IntArray, Multiplier
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Constant, Implementation
+from tinydeploy.kernels.base import Constant, Implementation, Shape, plus
 from tinydeploy.ops.add import LEFT_SHIFT, Add
+from tinydeploy.ops.extremum import Maximum
+from tinydeploy.ops.mul import Mul
+from tinydeploy.ops.operands import BinaryOp, Operand
+
+_HALF = Multiplier(1 << 30, 0)
 
 
-def add(op: Add, graph: Graph) -> Implementation | None:
-    """ADD of equal shapes: the operand with the larger scale is shifted only, the other comes from a table.
+def add_dsp(op: Add, graph: Graph) -> Implementation | None:
+    """ADD or SUB: the operand with the larger scale is shifted only, the other comes from a table.
 
     TFLM brings an operand to the common scale with a multiplier and two roundings; the larger scale's multiplier is one
     half exactly, and an int8 has 256 cases.
     """
-    half = Multiplier(1 << 30, 0)
     a, b = op.operands
-    if a.tensor is None or b.tensor is None or a.shape != b.shape:
-        return None
     # The shifted operand comes first.
-    swap = a.multiplier != half
+    swap = a.multiplier != _HALF
     shifted, tabled = (b, a) if swap else (a, b)
     right = -op.multiplier.shift
-    if shifted.multiplier != half or not 1 <= right <= 22:
+    if shifted.multiplier != _HALF or not 1 <= right <= 22:
         return None
+    shifted_sign, tabled_sign = (op.sign, 1) if swap else (1, op.sign)
     q = np.arange(256, dtype=np.uint8).view(np.int8)
     # Doubled, as the rounding high multiplication wants its operand; the shifted operand's zero point is in the table.
-    table = 2 * (tabled.scaled(q) - (shifted.zero_point << (LEFT_SHIFT - 1)))
+    shift_of_zero = shifted_sign * (shifted.zero_point << (LEFT_SHIFT - 1))
+    table: IntArray = 2 * (tabled_sign * tabled.scaled(q) - shift_of_zero)
     if 2 * np.abs(table).max() >= 1 << 31:
         return None
-    elements = int(np.prod(a.shape))
-    return Implementation(
-        "td_add_s8_dsp",
-        "x".join(str(size) for size in a.shape[1:]),
+    names = ("b", "a") if swap else ("a", "b")
+    minus = "-" if shifted_sign < 0 else ""
+    form: Shape = {
+        "kind": "sum",
+        "doubled": f"{minus}{names[0]} * (1 << {LEFT_SHIFT}) + table[(uint8_t){names[1]}]",
+    }
+    return _rescaled(op, op.multiplier, form, (Constant("table", "int32_t", table),))
+
+
+def mul_dsp(op: Mul, graph: Graph) -> Implementation | None:
+    """MUL with the product rescaled by one rounding high multiplication."""
+    if not 1 <= -op.multiplier.shift <= 22:
+        return None
+    a, b = op.operands
+    return _rescaled(op, op.multiplier, {"kind": "product", "doubled": f"2 * {_over('a', a)} * {_over('b', b)}"}, ())
+
+
+def _rescaled(op: BinaryOp, multiplier: Multiplier, form: Shape, constants: tuple[Constant, ...]) -> Implementation:
+    right = -multiplier.shift
+    return _implementation(
+        "td_binary_s8_dsp",
+        op,
         {
-            "elements": elements,
-            "swap": swap,
-            "mantissa": op.multiplier.mantissa,
+            **form,
+            "mantissa": multiplier.mantissa,
             "offset": (1 << (right - 1)) + (op.output_zero_point << right),
             "shift": right,
             "act_min": op.act_min,
             "act_max": op.act_max,
         },
-        (Constant("table", "int32_t", table),),
+        constants,
+    )
+
+
+def subtract(op: Add, graph: Graph) -> Implementation:
+    """SUB in portable C, in TFLM's own steps."""
+    a, b = op.operands
+    return _implementation(
+        "td_binary_s8",
+        op,
+        {
+            **_plain(op, op.multiplier),
+            "kind": "difference",
+            "a_multiplier": (a.multiplier.mantissa, a.multiplier.shift),
+            "b_multiplier": (b.multiplier.mantissa, b.multiplier.shift),
+        },
+    )
+
+
+def mul(op: Mul, graph: Graph) -> Implementation:
+    """MUL in portable C, in TFLM's own steps."""
+    return _implementation("td_binary_s8", op, {**_plain(op, op.multiplier), "kind": "product"})
+
+
+def extremum(op: BinaryOp, graph: Graph) -> Implementation:
+    """MAXIMUM and MINIMUM."""
+    return _implementation("td_binary_s8", op, {"kind": "maximum" if isinstance(op, Maximum) else "minimum"})
+
+
+def _plain(op: BinaryOp, multiplier: Multiplier) -> Shape:
+    a, b = op.operands
+    return {
+        "a": _over("a", a),
+        "b": _over("b", b),
+        "mantissa": multiplier.mantissa,
+        "shift": multiplier.shift,
+        "zero_point": op.output_zero_point,
+        "act_min": op.act_min,
+        "act_max": op.act_max,
+    }
+
+
+def _over(name: str, side: Operand) -> str:
+    """C text of an operand without its zero point."""
+    return f"({name}{plus(-side.zero_point)})" if side.zero_point else name
+
+
+def _implementation(template: str, op: BinaryOp, form: Shape, constants: tuple[Constant, ...] = ()) -> Implementation:
+    """Loops around one element's arithmetic; an operand of the output's size may be overwritten, element by element."""
+    loops = broadcast_loops(op)
+    constant = [at for at, side in enumerate(op.operands) if side.tensor is None]
+    operand = tuple(Constant("operand", "int8_t", np.frombuffer(op.operands[at].data, np.int8)) for at in constant)
+    return Implementation(
+        template,
+        "_".join((op.kind, *(str(size) for size, _, _ in loops))),
+        {
+            **form,
+            "sizes": tuple(size for size, _, _ in loops),
+            "a_steps": tuple(step for _, step, _ in loops),
+            "b_steps": tuple(step for _, _, step in loops),
+            # Constant operands come among the inputs, in their place.
+            "constant_side": constant[0] if constant else -1,
+        },
+        (*operand, *constants),
         in_place=True,
     )
+
+
+def broadcast_loops(op: BinaryOp) -> tuple[tuple[int, int, int], ...]:
+    """Nested loops over the output in order, as (size, step in a, step in b), as few as do."""
+    loops: list[tuple[int, int, int]] = []
+    for size, a, b in zip(op.shape, _steps(op.operands[0]), _steps(op.operands[1]), strict=True):
+        if size == 1:
+            continue
+        if loops and loops[-1][1:] == (a * size, b * size):
+            loops[-1] = (loops[-1][0] * size, a, b)
+        else:
+            loops.append((size, a, b))
+    return tuple(loops) or ((1, 0, 0),)
+
+
+def _steps(side: Operand) -> tuple[int, ...]:
+    steps, step = [], 1
+    for size in reversed(side.shape):
+        steps.append(0 if size == 1 else step)
+        step *= size
+    return tuple(reversed(steps))

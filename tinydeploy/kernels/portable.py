@@ -13,11 +13,12 @@ from tinydeploy.kernels.base import (
     requant_shape,
     window_shape,
 )
-from tinydeploy.ops.add import Add, Operand
+from tinydeploy.ops.add import Add
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.ops.mean import Mean
+from tinydeploy.ops.operands import Operand
 from tinydeploy.ops.pad import Pad
 from tinydeploy.ops.pool import AveragePool2D, Pool2D
 from tinydeploy.ops.quantize import Lookup, QuantizeFloat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,15 @@ _ACTIVATION_BOUNDS = {RELU: (0.0, None), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0,
 class Op:
     """One operator. `index` is its number in the .tflite; `inputs` are the activations it reads, constants excluded."""
 
-    kind: ClassVar[str]
-
     name: str
     index: int
     inputs: tuple[int, ...]
     output: int
+
+    @property
+    def kind(self) -> str:
+        """The schema's name of the operator; a class that stands for several keeps it in a field."""
+        raise NotImplementedError
 
     def macs(self, graph: Graph) -> int:
         """Nominal multiply-accumulates."""

@@ -22,20 +22,12 @@ if TYPE_CHECKING:
 class Lookup(Op):
     """An element-wise function of an 8-bit value; `table` is indexed by the value's byte (int8 -1 is entry 255)."""
 
-    kind: ClassVar[str] = "QUANTIZE"
-
     table: NDArray[Any]
+    kind: str = "QUANTIZE"
 
     def reference(self, graph: Graph, values: Values) -> NDArray[Any]:
         """Look every element up."""
         return self.table[values[self.inputs[0]].view(np.uint8)]
-
-
-class Dequantize(Lookup):
-    """int8 or uint8 to float32: ``scale * (q - zero_point)`` in double precision, then rounded to float32."""
-
-    __slots__ = ()
-    kind: ClassVar[str] = "DEQUANTIZE"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +46,7 @@ class QuantizeFloat(Op):
         return np.clip(rounded + self.zero_point, -128, 127).astype(np.int8)
 
 
-def _bytes(dtype: str) -> NDArray[np.int64]:
+def byte_values(dtype: str) -> NDArray[np.int64]:
     """The values of all 256 bytes as `dtype`."""
     values = np.arange(256, dtype=np.uint8)
     return (values.view(np.int8) if dtype == "int8" else values).astype(np.int64)
@@ -77,20 +69,20 @@ def read_quantize(node: Node) -> Op:
     if not ratio < 2.0**22:
         node.fail("its scales give a multiplier out of range")
     factor = quantize_multiplier(ratio)
-    centred = _bytes(source.dtype) - source.quantization.zero_point
+    centred = byte_values(source.dtype) - source.quantization.zero_point
     scaled = multiply_by_quantized_multiplier(centred, factor.mantissa, factor.shift) + quant.zero_point
     low, high = (-128, 127) if output.dtype == "int8" else (0, 255)
     table = np.clip(scaled, low, high).astype(np.int8 if output.dtype == "int8" else np.uint8)
     return Lookup(node.name, node.index, (source.index,), output.index, table)
 
 
-def read_dequantize(node: Node) -> Dequantize:
-    """Read and check one DEQUANTIZE."""
+def read_dequantize(node: Node) -> Lookup:
+    """Read and check one DEQUANTIZE: ``scale * (q - zero_point)`` in double precision, then rounded to float32."""
     node.arity(1, 1)
     source, output = node.activation(0), node.output
     if source.dtype not in ("int8", "uint8") or output.dtype != "float32" or source.shape != output.shape:
         node.unsupported(f"it makes {output.dtype} {output.shape} of {source.dtype} {source.shape}")
     node.quantized(source)
     quant = source.quantization
-    table = (quant.scale * (_bytes(source.dtype) - quant.zero_point)).astype(np.float32)
-    return Dequantize(node.name, node.index, (source.index,), output.index, table)
+    table = (quant.scale * (byte_values(source.dtype) - quant.zero_point)).astype(np.float32)
+    return Lookup(node.name, node.index, (source.index,), output.index, table, "DEQUANTIZE")

@@ -1,9 +1,9 @@
-"""RESHAPE: the same bytes under another shape; the memory plan makes it free."""
+"""RESHAPE, SQUEEZE and EXPAND_DIMS: the same bytes under another shape; the memory plan makes them free."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reshape(Op):
-    """A view."""
+    """A view of all elements in order; other operators that move nothing are read as one too."""
 
-    kind: ClassVar[str] = "RESHAPE"
+    kind: str = "RESHAPE"
 
     def reference(self, graph: Graph, values: Values) -> NDArray[Any]:
         """The input's elements in order."""
@@ -25,11 +25,13 @@ class Reshape(Op):
 
 
 def read(node: Node) -> Reshape:
-    """Read and check one RESHAPE; the output tensor's own shape is what counts."""
-    node.arity(1, 2)
+    """Read and check one RESHAPE, SQUEEZE or EXPAND_DIMS; the output tensor's own shape is what counts."""
+    node.arity(1, 1 if node.kind == "SQUEEZE" else 2)
     source, output = node.activation(0), node.output
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         node.constant(1)
     if source.dtype != output.dtype or source.elements != output.elements:
         node.fail(f"{source.shape} {source.dtype} does not reshape to {output.shape} {output.dtype}")
-    return Reshape(node.name, node.index, (source.index,), output.index)
+    if node.kind != "RESHAPE" and [n for n in source.shape if n > 1] != [n for n in output.shape if n > 1]:
+        node.fail(f"{source.shape} and {output.shape} differ in more than dimensions of 1")
+    return Reshape(node.name, node.index, (source.index,), output.index, node.kind)

@@ -1,7 +1,7 @@
 """SOFTMAX over the last dimension, int8 to int8.
 
-An input difference takes one of 256 values, so exp() is a table made here with gemmlowp's fixed-point arithmetic
-(fixedpoint.h: exp_on_negative_values); what is left for run time is one reciprocal per row.
+An input difference takes one of 256 values, so exp() is a table made here; what is left for run time is one reciprocal
+per row.
 """
 
 from __future__ import annotations
@@ -13,24 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.fixedpoint import (
-    INT32_MAX,
-    INT32_MIN,
-    IntArray,
-    quantize_multiplier,
-    rounding_divide_by_pot,
-)
+from tinydeploy.fixedpoint import IntArray, quantize_multiplier, rounding_divide_by_pot
 from tinydeploy.fixedpoint import saturating_rounding_doubling_high_mul as high_mul
 from tinydeploy.ops.base import Node, Op, Values
+from tinydeploy.ops.exponentials import exp_on_negative_values, one_over_one_plus
 
 if TYPE_CHECKING:
     from tinydeploy.graph import Graph
 
 DIFF_INTEGER_BITS = 5
 SUM_INTEGER_BITS = 12
-
-# exp(-2**k) in Q0.31 for k = -2 .. 4: the barrel shifter of exp_on_negative_values.
-_EXP_OF_MINUS_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,41 +50,11 @@ class Softmax(Op):
         return out.astype(np.int8).reshape(graph.tensors[self.output].shape)
 
 
-def exp_on_negative_values(a: IntArray) -> IntArray:
-    """exp of Q5.26 values in (-32, 0], as Q0.31."""
-    quarter = 1 << (31 - DIFF_INTEGER_BITS - 2)
-    remainder_quarter = (a & (quarter - 1)) - quarter
-    # Taylor expansion around -1/8 on [-1/4, 0), in Q0.31.
-    x = (remainder_quarter << DIFF_INTEGER_BITS) + (1 << 28)
-    x2 = high_mul(x, x)
-    x3, x4 = high_mul(x2, x), high_mul(x2, x2)
-    tail = rounding_divide_by_pot(high_mul(rounding_divide_by_pot(x4, 2) + x3, 715827883) + x2, 1)
-    result = 1895147668 + high_mul(x + tail, 1895147668)
-    rest = remainder_quarter - a
-    for k, factor in enumerate(_EXP_OF_MINUS_POWERS):
-        bit = 1 << (31 - DIFF_INTEGER_BITS - 2 + k)
-        result = np.where(rest & bit, high_mul(result, factor), result)
-    return np.where(a == 0, INT32_MAX, result)
-
-
 def reciprocal(x: int) -> tuple[int, int]:
     """``1 / x`` of a positive Q12.19 value: a Q0.31 mantissa and how many bits it lies over one (GetReciprocal)."""
     headroom = 32 - x.bit_length()
-    a = ((x << headroom) & 0xFFFFFFFF) - (1 << 31)
-    half_denominator = (a + INT32_MAX + 1) // 2
-
-    def mul(p: int, q: int) -> int:
-        return int(high_mul(np.asarray(p, np.int64), q))
-
-    def saturating_shift(value: int, bits: int) -> int:
-        return min(max(value << bits, INT32_MIN), INT32_MAX)
-
-    # Newton-Raphson on 1 / (half denominator) in Q2.29, from 48/17 - 32/17 * x.
-    estimate = 1515870810 + mul(half_denominator, -1010580540)
-    for _ in range(3):
-        error = (1 << 29) - mul(half_denominator, estimate)
-        estimate += saturating_shift(mul(estimate, error), 2)
-    return saturating_shift(estimate, 1), SUM_INTEGER_BITS - headroom
+    over_one = np.array(((x << headroom) & 0xFFFFFFFF) - (1 << 31))
+    return int(one_over_one_plus(over_one)), SUM_INTEGER_BITS - headroom
 
 
 def read(node: Node) -> Softmax:
@@ -121,5 +83,5 @@ def read(node: Node) -> Softmax:
         output.index,
         rows=source.elements // source.shape[-1],
         depth=source.shape[-1],
-        exp_table=exp_on_negative_values(rescaled),
+        exp_table=exp_on_negative_values(rescaled, DIFF_INTEGER_BITS),
     )

@@ -16,6 +16,7 @@ from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.passes.constant_channels import remove_constant_channels
 from tinydeploy.passes.ranges import channel_ranges
+from tinydeploy.passes.unread import remove_unread
 from tinydeploy.reference import run_graph
 from tinydeploy.tflite import read_model
 
@@ -114,3 +115,17 @@ def test_a_graph_without_constant_channels_is_left_alone() -> None:
     ranges = channel_ranges(graph)
     assert not any(ranges[op.output].constant.any() for op in graph.ops)
     assert remove_constant_channels(graph) is graph
+
+
+def test_an_operator_that_nobody_reads_is_not_run() -> None:
+    net = Net(4)
+    x = net.input((1, 6, 6, 4))
+    first = net.conv(x, 4)
+    unread = net.conv(net.conv(first, 8), 2)
+    graph = read_model(net.done(net.conv(first, 3)), "unread")
+    kept = remove_unread(graph)
+    assert [op.output for op in kept.ops] == [op.output for op in graph.ops if op.output in (first, graph.output)]
+    assert unread not in kept.tensors
+    values = np.random.default_rng(0).integers(-128, 128, (6, 6, 4), np.int8)
+    np.testing.assert_array_equal(run_graph(kept, values)[graph.output], run_graph(graph, values)[graph.output])
+    assert remove_unread(kept) is kept

@@ -26,7 +26,8 @@ _CHUNK_IMAGES = 256  # float32 copies of more would fill the memory
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """uint8 images of any size to the model's input: (N, input_size, input_size, channels).
+    """uint8 images of any size to the model's input: (N, input_size, input_size, channels), or `input_width` wide where
+    that is not 0.
 
     A pixel's real value is ``(pixel - offset) / divisor``: -1 to 127/128 by default.
     """
@@ -35,31 +36,37 @@ class Preprocess:
     channels: int
     offset: int = 128
     divisor: int = 128
+    input_width: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one input."""
+        return self.input_size, self.input_width or self.input_size, self.channels
 
     def resize(self, images: Pixels) -> Pixels:
-        """(N, H, W, C) to (N, input_size, input_size, channels): the central square, scaled by a triangle filter.
+        """(N, H, W, C) to (N, *shape): the central part of the input's proportions, scaled by a triangle filter.
 
         Scaled up this is bilinear interpolation between pixel centres; scaled down the triangle widens, so that every
         pixel of the original counts. Channels as ``to_channels`` gives them.
         """
         images = to_channels(images, self.channels)
-        if images.shape[1:3] == (self.input_size, self.input_size):
+        if images.shape[1:] == self.shape:
             return images
-        size = self.input_size
-        resized = np.empty((len(images), size, size, self.channels), np.uint8)
+        resized = np.empty((len(images), *self.shape), np.uint8)
         for start in range(0, len(images), _CHUNK_IMAGES):
             resized[start : start + _CHUNK_IMAGES] = self._resized(images[start : start + _CHUNK_IMAGES])
         return resized
 
     def _resized(self, images: Pixels) -> NDArray[np.uint32]:
         rows, columns = images.shape[1:3]
-        side = min(rows, columns)
-        top, left = (rows - side) // 2, (columns - side) // 2
-        square = images[:, top : top + side, left : left + side].astype(np.float32)
-        weights = _resize_weights(side, self.input_size)
+        height, width, _ = self.shape
+        scale = min(rows / height, columns / width)
+        tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (rows - tall) // 2, (columns - wide) // 2
+        part = images[:, top : top + tall, left : left + wide].astype(np.float32)
         # (out, in) against axis 2, then axis 1; every sum below 2**24 is exact in float32, in any order.
-        wide = np.einsum("oi,nhic->nhoc", weights, square, optimize=True)
-        sums = np.einsum("oi,niwc->nowc", weights, wide, optimize=True).astype(np.uint32)
+        across = np.einsum("oi,nhic->nhoc", _resize_weights(wide, width), part, optimize=True)
+        sums = np.einsum("oi,niwc->nowc", _resize_weights(tall, height), across, optimize=True).astype(np.uint32)
         one = _WEIGHT_ONE * _WEIGHT_ONE
         return (sums + one // 2) // one
 
@@ -86,9 +93,10 @@ class Preprocess:
         return {
             "layout": "NHWC",
             "input_size": self.input_size,
+            "input_width": self.shape[1],
             "channels": self.channels,
             "pixel": "uint8",
-            "crop": "central square",
+            "crop": "central square" if self.shape[0] == self.shape[1] else "central part of the input's proportions",
             "resize": "triangle filter (bilinear), on the host",
             "offset": self.offset,
             "divisor": self.divisor,

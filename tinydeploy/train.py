@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy import oracle, zoo
+from tinydeploy.checkpoint import Epoch
 from tinydeploy.datasets import Dataset, Split
 from tinydeploy.errors import UsageError
 from tinydeploy.evaluate import Comparison
@@ -17,7 +18,7 @@ from tinydeploy.preprocess import Preprocess
 from tinydeploy.progress import Progress, Watcher, ignore_progress
 from tinydeploy.quantize import CALIBRATION_IMAGES, quantize
 from tinydeploy.tflite import read_model
-from tinydeploy.trainer import Epoch, Evaluator, train
+from tinydeploy.trainer import Evaluator, preprocess_of, train
 
 __all__ = ["Epoch", "Progress", "TrainedModel", "Watcher", "train", "train_and_quantize"]
 
@@ -80,7 +81,7 @@ def train_and_quantize(
         raise UsageError(f"{dataset.name} has {len(dataset.class_names)} classes, the network {spec.classes}")
     epochs = dataset.recipe.epochs if epochs is None else epochs
     model, history = train(spec, dataset, epochs=epochs, seed=seed, progress=progress)
-    preprocess = Preprocess(spec.input_size, spec.channels)
+    preprocess = preprocess_of(spec)
 
     progress(Progress("quantize"))
     export = zoo.build(spec, batch_size=1, softmax=True)
@@ -95,7 +96,7 @@ def train_and_quantize(
     inputs = _quantized_inputs(preprocess, test, graph.tensors[graph.input].quantization)
     comparison = Comparison(
         labels=test.labels,
-        float_predictions=Evaluator(model, preprocess).predictions(test.images),
+        float_predictions=Evaluator(lambda images: model(images, training=False), preprocess).predictions(test.images),
         int8_predictions=np.argmax(oracle.run(tflite, inputs), axis=-1).astype(np.int64),
     )
     return TrainedModel(

@@ -33,7 +33,10 @@ class Augmentation:
     """Random distortions that leave the label true: limits, each drawn uniformly from [-limit, limit].
 
     `shift` is in image widths, `rotation` in degrees, `zoom` relative; `background` is the pixel value that comes in
-    at the edges. `flip` mirrors every other image, which is for things that have no left and right.
+    at the edges. Shifts alone are by whole pixels, which is the customary crop of a padded image. `flip` mirrors every
+    other image, which is for things that have no left and right. `cutout` is the side of a square of background laid
+    somewhere over each image, in image widths (DeVries and Taylor, 2017). `mixup` blends pairs of images and their
+    labels by a share drawn from Beta(mixup, mixup) (Zhang et al., 2017); 0 leaves either out.
     """
 
     shift: float = 0.0
@@ -41,13 +44,17 @@ class Augmentation:
     zoom: float = 0.0
     flip: bool = False
     background: int = 128
+    cutout: float = 0.0
+    mixup: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How training goes on this data: the peak of `learning_rate`, the share of `dropout` before the classifier.
 
-    `label_smoothing` is the share of certainty that the targets spread over all classes.
+    `label_smoothing` is the share of certainty that the targets spread over all classes. `weight_decay` is AdamW's,
+    times the learning rate, on the kernels of convolutions and dense layers only. With a `patience`, training stops
+    after that many epochs without a better validation accuracy, and keeps the best epoch's weights.
     """
 
     epochs: int
@@ -55,6 +62,9 @@ class Recipe:
     augmentation: Augmentation
     dropout: float = 0.0
     label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

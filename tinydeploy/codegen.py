@@ -18,6 +18,7 @@ from tinydeploy import __version__
 from tinydeploy.calls import C_TYPES, Names, kernels, name_all, prototypes, step_context
 from tinydeploy.compiler import Program
 from tinydeploy.kernels.base import Constant, Implementation, plus
+from tinydeploy.kernels.matrix_parts import matrix_parts
 from tinydeploy.kernels.schedule import row_schedule, unrolled_schedule
 from tinydeploy.resources import resource_dir
 
@@ -122,6 +123,7 @@ def environment() -> jinja2.Environment:
     env.filters["c_comment"] = _c_comment
     env.globals["row_schedule"] = row_schedule
     env.globals["unrolled_schedule"] = unrolled_schedule
+    env.globals["matrix_parts"] = matrix_parts
     env.globals["plus"] = plus
     env.globals["zero_pair"] = lambda value: (value & 0xFFFF) * 0x10001
     return env

@@ -1,0 +1,181 @@
+"""How a matrix layer is cut into blocks: pixels of a row, columns of a patch, and the order of weights in flash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.fixedpoint import IntArray
+from tinydeploy.kernels.base import Constant, Shape
+from tinydeploy.kernels.channels import Channels
+
+# STRB reaches this many bytes from its base.
+_STORE_REACH = 4095
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a matrix layer spends for speed.
+
+    `unroll_words`: words of weights (per pair of channels) written out per turn of the inner loop.
+    `unroll_fours`: fours of bytes of a pixel written out per turn of a gather.
+    `copied_bytes`: an input up to this size is copied whole into a padded frame, else patches at its border are.
+    """
+
+    unroll_words: int = 16
+    unroll_fours: int = 4
+    copied_bytes: int = 1024
+
+
+BALANCED = Choices()
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """`width` output pixels of a row as `counts[0]` blocks of three, then of two, then of one."""
+
+    counts: tuple[int, int, int]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Pixels of each block that occurs."""
+        return tuple(p for p, count in zip((3, 2, 1), self.counts, strict=True) if count)
+
+    @property
+    def blocks(self) -> list[int]:
+        """Pixels of each block, in order."""
+        return [p for p, count in zip((3, 2, 1), self.counts, strict=True) for _ in range(count)]
+
+
+def cut_row(width: int) -> Cut:
+    """Blocks of three, and of two where that leaves one or two pixels: one pixel alone costs nearly as much as two."""
+    if width == 1:
+        return Cut((0, 0, 1))
+    twos = (0, 2, 1)[width % 3]
+    return Cut(((width - 2 * twos) // 3, twos, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """The taps of a kernel row in the order in which they are computed: phase by phase of the stride, so that taps of
+    one phase read neighbouring columns. A plain product has the one tap."""
+
+    kernel_w: int
+    stride: int
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Kernel columns."""
+        return tuple(
+            k for phase in range(min(self.stride, self.kernel_w)) for k in range(phase, self.kernel_w, self.stride)
+        )
+
+    def columns(self, pixels: int) -> tuple[int, ...]:
+        """Input columns of a block, relative to its first, in the order in which a patch holds them."""
+        span = (pixels - 1) * self.stride + self.kernel_w
+        return tuple(c for phase in range(min(self.stride, self.kernel_w)) for c in range(phase, span, self.stride))
+
+    def slots(self, pixels: int) -> tuple[int, ...]:
+        """For each tap in order, where in the patch its column of the first pixel is."""
+        columns = self.columns(pixels)
+        return tuple(columns.index(tap) for tap in self.order)
+
+
+# A patch as wide as this is still gathered in registers.
+MOST_COLUMNS = 7
+
+
+def shared_taps(kernel_w: int, stride: int, depth: int) -> Taps | None:
+    """Taps that share columns, where that pays: neighbouring windows overlap and channels come in fours."""
+    taps = Taps(kernel_w, stride)
+    fits = stride < kernel_w and depth % 4 == 0 and len(taps.columns(3)) <= MOST_COLUMNS
+    return taps if fits else None
+
+
+def window_order(rows: int, kernel_w: int, depth: int, taps: Taps) -> NDArray[np.int64]:
+    """The order of a filter's weights (rows, kernel_w, depth) in use: by row, two channels, tap."""
+    fours = [(at + i, at + i + 2) for at in range(0, depth, 4) for i in (0, 1)]
+    order = [
+        (row * kernel_w + tap) * depth + channel
+        for row in range(rows)
+        for two in fours
+        for tap in taps.order
+        for channel in two
+    ]
+    return np.array(order, dtype=np.int64)
+
+
+def patch_order(rows: int, run_bytes: int) -> NDArray[np.int64]:
+    """The order in which a patch of `rows` runs of bytes is widened, as indices into the patch.
+
+    Four bytes at a time, SXTB16 takes bytes 0 and 2, then 1 and 3; what is left of each run follows at the end.
+    """
+    whole = run_bytes // 4 * 4
+    body = [row * run_bytes + at + i for row in range(rows) for at in range(0, whole, 4) for i in (0, 2, 1, 3)]
+    tail = [row * run_bytes + at for row in range(rows) for at in range(whole, run_bytes)]
+    return np.array(body + tail, dtype=np.int64)
+
+
+def pack_pairs(matrix: IntArray) -> NDArray[np.uint32] | None:
+    """Rows 2i and 2i + 1 of (channels, taps) as words of two halfwords 256 * a + b, an odd last tap with a zero.
+
+    None where a halfword overflows (both weights at -128) or where 256 times a sum could leave 32 bits.
+    """
+    channels, taps = matrix.shape
+    padded = np.zeros((channels + channels % 2, taps + taps % 2), np.int64)
+    padded[:channels, :taps] = matrix
+    pairs = 256 * padded[0::2] + padded[1::2]
+    if pairs.min(initial=0) < -(1 << 15) or 128 * np.abs(matrix).sum(axis=1).max(initial=0) >= 1 << 23:
+        return None
+    return pairs.astype(np.int16).view(np.uint32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """A layer's constants in order of use, and what the block must know of them."""
+
+    shape: Shape
+    constants: tuple[Constant, ...]
+
+
+def in_assembly(channels: Channels, out_c: int, natural: bool) -> bool:
+    """Whether the block in assembly covers a layer: pairs of channels, a proved form, no clamp beyond int8."""
+    return channels.requant != "general" and natural and out_c % 2 == 0 and 2 * out_c + 3 <= _STORE_REACH
+
+
+def stream(packed: NDArray[np.uint32], channels: Channels, pairs: int) -> Weights:
+    """Weights and requantization as one stream.
+
+    First what all channels share: the offset, and the factor where it is one (fast form). Then for each group of
+    `pairs` pairs: the first channels' biases, 256 fold (unless the bias comes late); for each word those of each pair
+    in turn; and for each pair what is left: of the fast form first the first channel's, else the second's.
+    """
+    groups, words = len(packed) // pairs, packed.shape[1]
+    table = (channels.table & 0xFFFFFFFF).astype(np.uint32)
+    # The sums of a pair begin with the first channel's bias, 256 fold, unless that does not fit.
+    late = not channels.assembly
+    factor = channels.common_factor if channels.requant == "fast" else None
+    head: list[int] = []
+    first, second = table[0::2], table[1::2]
+    if channels.requant == "fast":
+        assert channels.common_offset is not None
+        head = [channels.common_offset & 0xFFFFFFFF] + ([factor] if factor is not None else [])
+        keep = [0] if factor is not None else [0, 1]
+        # In LDM's order: a's bias if late, a's factor, b's bias, b's factor.
+        parts = [first[:, keep if late else keep[1:]], second[:, keep]]
+    else:
+        parts = [second, first if late else first[:, 1:]]
+    body = packed.reshape(groups, pairs, words).transpose(0, 2, 1).reshape(groups, -1)
+    starts = (channels.table[0::2, 0] << (8 - channels.scale)) & 0xFFFFFFFF
+    fields = [body, np.concatenate(parts, axis=1).reshape(groups, -1)]
+    if not late:
+        fields.insert(0, starts.astype(np.uint32).reshape(groups, -1))
+    joined = np.concatenate([np.array(head, np.uint32), np.concatenate(fields, axis=1).reshape(-1)])
+    shape: Shape = {
+        "late_bias": late,
+        "one_factor": factor is not None,
+        "stream_words": joined.size,
+    }
+    return Weights(shape, (Constant("weights", "uint32_t", joined),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -131,22 +132,22 @@ def test_a_read_past_the_buffer_names_line_and_address(bare: BareCore) -> None:
         bare.call("sum", 0, 1)
 
 
-@pytest.mark.parametrize("core", ["m0plus", "m4"])
-def test_exact_bounds_are_bytes_not_pages(core: str, compile_c: Compile) -> None:
-    bare = BareCore(CORES[core], compile_c(core, ACCESS), exact=True)
-    for against in ("end", "start"):
-        at = bare.allocate(bytes(range(1, 8)), against=against, alignment=8)
-        assert at % 8 == 0
-        bare.call("put", at, 6)
-        assert bare.read(at, 7) == bytes([1, 2, 3, 4, 5, 6, 1])
-        assert bare.call("word", at, 0).value == 0x04030201
-        for symbol, offset, said in (
-            ("put", 7, "writes 1 bytes"),
-            ("put", -1, "writes 1 bytes"),
-            ("word", 4, "reads 4"),
-        ):
-            with pytest.raises(FirmwareFaultError, match=rf"{symbol} .* {said}.* (outside of the buffer|nothing is)"):
-                bare.call(symbol, at, offset)
+@pytest.mark.parametrize(("against", "alignment", "outside"), [("end", 1, (7,)), ("start", 8, (-1,))])
+def test_a_buffer_ends_to_the_byte_at_the_side_it_lies_against(
+    compile_c: Compile, against: Literal["end", "start"], alignment: int, outside: tuple[int, ...]
+) -> None:
+    bare = BareCore(CORES["m4"], compile_c("m4", ACCESS))
+    at = bare.allocate(bytes(range(1, 8)), against=against, alignment=alignment)
+    assert at % alignment == 0
+    for offset in (0, 6):
+        bare.call("put", at, offset)
+    assert bare.read(at, 7) == bytes([1, 2, 3, 4, 5, 6, 1])
+    assert bare.call("word", at, 3).value == 0x01060504
+    for offset in outside:
+        with pytest.raises(FirmwareFaultError, match=r"put .* writes 1 bytes .* nothing is mapped"):
+            bare.call("put", at, offset)
+        with pytest.raises(FirmwareFaultError, match=r"word .* reads 4 bytes .* nothing is mapped"):
+            bare.call("word", at, offset if offset < 0 else offset - 3)
 
 
 def test_unaligned_words_fault_where_armv6m_does(compile_c: Compile) -> None:

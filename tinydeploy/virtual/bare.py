@@ -2,8 +2,7 @@
 
 Every buffer lies in pages of its own with nothing mapped around it, against the page after it or the one before, so
 that an access past that side stops the run at the guilty source line. What the core itself would fault on (unaligned
-LDRD, undefined instructions) stops it too. With `exact` every access to a buffer is looked at, which is slow: one byte
-past either side stops the run.
+LDRD, undefined instructions) stops it too.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from tinydeploy.virtual.stack import StackWatch
 
 # All in the external RAM region, which the core's default memory map lets execute (Armv7-M ARM B3.1).
 _BUFFERS = 0x6000_0000
-_BUFFERS_END = 0x9000_0000
 _STACK_TOP = 0x9F00_0000
 _RETURN = 0x9FFF_F000  # where a called function returns to: a page of its own
 _ARGUMENT_REGISTERS = ("r0", "r1", "r2", "r3")
@@ -45,21 +43,12 @@ class Result:
 class BareCore:
     """An ELF's segments in the memory of one core. Keep one and call it many times: the first call decodes."""
 
-    def __init__(
-        self,
-        core: Core,
-        elf: Path,
-        *,
-        stack_bytes: int = 64 * 1024,
-        model: CycleModel | None = None,
-        exact: bool = False,
-    ) -> None:
+    def __init__(self, core: Core, elf: Path, *, stack_bytes: int = 64 * 1024, model: CycleModel | None = None) -> None:
         self.image = ElfImage(elf)
         self.cpu = Cpu(core)
         self.counter = BlockCounter(self.cpu, model or model_for(core))
         self._fault: str | None = None
         self._next_buffer = _BUFFERS
-        self._buffers: dict[int, tuple[int, int]] = {}  # first byte and end, by every page that holds some of it
         self._stack_bytes = _pages(stack_bytes)
         for address, data, protection in _merge(self.image):
             self.cpu.map(address, _pages(len(data)), protection)
@@ -68,8 +57,6 @@ class BareCore:
         self.cpu.map(_RETURN, PAGE_BYTES, PROT_READ | PROT_EXEC)
         self.cpu.on_invalid(self._invalid)
         self.cpu.on_interrupt(self._interrupt)
-        if exact:
-            self.cpu.on_access(_BUFFERS, _BUFFERS_END, self._access)
         self._checks = StrictChecks(self.cpu, self.counter, self._report)
         self._stack = StackWatch(self.cpu)
         self.counter.visit = self._visit
@@ -92,7 +79,6 @@ class BareCore:
         self._next_buffer += size + PAGE_BYTES
         self.cpu.map(address, size, PROT_READ | (PROT_WRITE if writable else 0))
         start = address if against == "start" else address + (size - len(content)) // alignment * alignment
-        self._buffers |= dict.fromkeys(range(address, address + size, PAGE_BYTES), (start, start + len(content)))
         self.cpu.write(start, content)
         return start
 
@@ -156,14 +142,6 @@ class BareCore:
         pc = self.cpu["pc"]
         what = "runs into" if kind == FETCH else f"{kind}s {size} bytes at"
         self._fault = f"{self.image.describe(pc)} {what} 0x{address:08x}, where nothing is mapped"
-
-    def _access(self, kind: str, address: int, size: int) -> None:
-        start, end = self._buffers.get(address // PAGE_BYTES * PAGE_BYTES, (0, 0))
-        if not start <= address <= end - size:
-            self._fail(
-                f"{self.image.describe(self.cpu['pc'])} {kind}s {size} bytes at 0x{address:08x}, outside of the buffer "
-                f"from 0x{start:08x} to 0x{end:08x}"
-            )
 
     def _interrupt(self, number: int) -> None:
         self._fail(f"exception {number} at {self.image.describe(self.cpu['pc'])}")

@@ -186,18 +186,6 @@ class Cpu:
 
         self._uc.hook_add(unicorn_const.UC_HOOK_MEM_UNMAPPED | unicorn_const.UC_HOOK_MEM_PROT, call)
 
-    def on_access(self, begin: int, end: int, hook: Callable[[str, int, int], None]) -> None:
-        """Call `hook("read" | "write", address, size)` at each access that begins in [begin, end); slow.
-
-        Code that ran before is translated anew only where it is forgotten, so install it first.
-        """
-
-        def call(_uc: object, kind: int, address: int, size: int, _value: int, _user: object) -> None:
-            hook(READ if kind == unicorn_const.UC_MEM_READ else WRITE, address, size)
-
-        kinds = unicorn_const.UC_HOOK_MEM_READ | unicorn_const.UC_HOOK_MEM_WRITE
-        self._uc.hook_add(kinds, call, begin=begin, end=end - 1)
-
     def on_instruction(self, address: int, hook: Callable[[int, int, int], None]) -> None:
         """Call `hook(_, address, _)` before the instruction there is executed, never when an IT block skips it.
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import net_ops as more
 from support.cases import TABLES
 from support.net import Net
+from support.tflite_writer import Code
 
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import compile_graph
@@ -40,9 +42,17 @@ def small_network() -> bytes:
     return net.done(net.softmax(net.fully_connected(d, 5)))
 
 
+def branching_network() -> bytes:
+    net = Net(8)
+    a, b = more.split(net, net.input((1, 6, 6, 8)), 2)
+    c = more.shuffle(net, more.concatenate(net, [a, b]), 2)
+    d = more.binary(net, Code.MUL, c, more.unary(net, Code.LOGISTIC, net.mean(c, keep_dims=True)))
+    return net.done(more.strided(net, more.unary(net, Code.HARD_SWISH, d), slice(None), slice(0, 6, 2), 0, slice(1, 5)))
+
+
 def models() -> list[bytes]:
-    """The network above, thrice as likely as each of one model per operator."""
-    return [small_network()] * 3 + [table[0].model() for table in TABLES.values()]
+    """The networks above, thrice as likely as each of one model per operator."""
+    return [small_network(), branching_network()] * 3 + [table[0].model() for table in TABLES.values()]
 
 
 def truncate(data: bytearray, rng: Rng) -> bytearray:

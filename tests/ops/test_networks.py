@@ -42,7 +42,8 @@ def test_networks_are_varied() -> None:
     made = [seeded_network(seed).description for seed in range(CAMPAIGN_NETWORKS)]
     codes = {op.code for model in made for op in model.ops}
     wanted = "ADD AVERAGE_POOL_2D CONV_2D DEPTHWISE_CONV_2D DEQUANTIZE FULLY_CONNECTED"
-    wanted += " MAX_POOL_2D MEAN PAD QUANTIZE RESHAPE SOFTMAX"
+    wanted += " MAX_POOL_2D MEAN PAD QUANTIZE RESHAPE SOFTMAX CONCATENATION SPLIT SPLIT_V STRIDED_SLICE TRANSPOSE"
+    wanted += " RESIZE_NEAREST_NEIGHBOR RELU RELU6 LEAKY_RELU HARD_SWISH LOGISTIC TANH MUL SUB MAXIMUM MINIMUM"
     assert {code.name for code in codes} == set(wanted.split())
     readers = [sum(t in op.inputs for op in model.ops) for model in made for t in range(len(model.tensors))]
     assert max(readers) > 1

@@ -1,4 +1,5 @@
-"""Random small int8 networks: a few operators, residual sums, tensors read twice, odd shapes, extreme numbers.
+"""Random small int8 networks: a few operators, residual sums, splits, concatenations and shuffles, tensors read twice,
+odd shapes, extreme numbers.
 
 One description serves Hypothesis, which shrinks what fails (simple choices come first), and seeded campaigns.
 """
@@ -14,9 +15,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from support import net_ops as more
 from support.case import extreme_inputs
 from support.net import Net
-from support.tflite_writer import Activation, Model, Padding
+from support.tflite_writer import Activation, Code, Model, Padding
 
 T = TypeVar("T")
 Choose = Callable[[Sequence[Any]], Any]
@@ -24,6 +26,7 @@ Choose = Callable[[Sequence[Any]], Any]
 
 MAX_OPS = 8
 MOST_MACS_PER_OP = 60_000
+MOST_ELEMENTS = 6_000
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12)
 CHANNELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 33)
 KERNELS = ((1, 1), (3, 3), (2, 2), (1, 3), (3, 1), (5, 5), (1, 5), (7, 1), (3, 5), (10, 4), (2, 3))
@@ -51,6 +54,8 @@ EXTREMES: tuple[dict[str, Any], ...] = (
     {"weights": "small", "multipliers": (1.0, 1.5, 2.0, 0.99999, 2.0**-33)},
     {"bias": "high", "multipliers": (2.0**-24, 1.3e-8, 6.1e-8)},
 )
+UNARY = (Code.RELU, Code.RELU6, Code.LEAKY_RELU, Code.HARD_SWISH, Code.LOGISTIC, Code.TANH)
+BINARY = (Code.MUL, Code.MUL, Code.SUB, Code.MAXIMUM, Code.MINIMUM)
 ACTIVATIONS = (*((Activation.NONE,) * 3), *tuple(Activation))
 
 
@@ -136,8 +141,11 @@ class _Builder:
         # The newest tensor most often; an older one now and then, which then has several readers.
         x = choose([self.live[-1]] * 3 + self.live)
         kinds = [self._conv, self._depthwise, self._add, self._conv, self._pool, self._pad, self._add, self._mean_kept]
+        kinds += [self._split, self._split, self._concatenate, self._branches, self._shuffle, self._take]
+        kinds += [self._unary, self._binary, self._binary_constant, self._resize]
         if len(self.net.shape(x)) == 2:
             kinds = [self._fully_connected, self._add, self._pad_vector, self._requantize]
+            kinds += [self._split, self._concatenate, self._unary, self._binary]
         made: int | None = choose(kinds)(x)
         return made
 
@@ -215,6 +223,90 @@ class _Builder:
 
     def _mean_kept(self, x: int) -> int | None:
         return self.net.mean(x, self.choose(((1, 2), (1,), (2,), (3,))), True, None, self.choose(ZERO_POINTS))
+
+    def _split(self, x: int) -> int | None:
+        """All parts live on; the last is the newest."""
+        axis = self.choose((-1, -1, 1))
+        size = self.net.shape(x)[axis]
+        counts = [n for n in (2, 3, 4) if size % n == 0]
+        if not counts:
+            return None
+        if self.choose((True, True, False)):
+            parts = more.split(self.net, x, self.choose(counts), axis)
+        else:
+            parts = more.split_v(self.net, x, (1, -1), axis)
+        self.live += parts[:-1]
+        return parts[-1]
+
+    def _concatenate(self, x: int) -> int | None:
+        """TFLM wants inputs of one quantization."""
+        net, axis = self.net, self.choose((-1, -1, 1))
+
+        def fits(t: int) -> bool:
+            a, b = list(net.shape(x)), list(net.shape(t))
+            return len(a) == len(b) and a[:axis] + a[axis:][1:] == b[:axis] + b[axis:][1:]
+
+        quant = net.model.tensors[x].quant
+        same = [t for t in self.live if fits(t) and net.model.tensors[t].quant == quant]
+        parts = [x, *(self.choose(same) for _ in range(self.choose((1, 1, 2))))]
+        if sum(math.prod(net.shape(t)) for t in parts) > MOST_ELEMENTS:
+            return None
+        return more.concatenate(net, parts[:: self.choose((1, -1))], axis)
+
+    def _branches(self, x: int) -> int | None:
+        """Convolutions of one input, side by side, as in an Inception module."""
+        quant = {"scale": 0.05, "zero_point": self.choose((-128, 3))}
+        widths = self.choose(((3, 5), (4, 4), (1, 2, 6)))
+        if sum(widths) * math.prod(self.net.shape(x)) * 9 > 3 * MOST_MACS_PER_OP:
+            return None
+        kernels = ((1, 1), (3, 3), (1, 3))
+        parts = [self.net.conv(x, width, kernel, **quant) for width, kernel in zip(widths, kernels, strict=False)]
+        return more.concatenate(self.net, parts)
+
+    def _shuffle(self, x: int) -> int | None:
+        groups = [n for n in (2, 3, 4) if self.net.shape(x)[3] % n == 0]
+        return more.shuffle(self.net, x, self.choose(groups)) if groups else None
+
+    def _take(self, x: int) -> int | None:
+        net, shape = self.net, self.net.shape(x)
+        everything = slice(None)
+        if self.choose((True, True, False)):
+            part = self.choose((slice(0, (shape[3] + 1) // 2), slice(shape[3] // 2, None), slice(None, None, 2)))
+            return more.strided(net, x, everything, everything, everything, part)
+        if self.choose((True, False)):
+            return more.strided(net, x, everything, slice(shape[1] // 3, None), slice(None, None, -1), everything)
+        return more.transpose(net, x, self.choose(((0, 2, 1, 3), (0, 1, 3, 2))))
+
+    def _resize(self, x: int) -> int | None:
+        _, height, width, depth = self.net.shape(x)
+        if 4 * height * width * depth > MOST_ELEMENTS:
+            return None
+        size = self.choose(((2 * height, 2 * width), (height + 1, (width + 1) // 2)))
+        return more.resize(self.net, x, size, *self.choose(((False, False), (False, True), (True, False))))
+
+    def _unary(self, x: int) -> int | None:
+        code = self.choose(UNARY)
+        if not 1e-5 < self.net.scale(x) < 100:
+            return None
+        return more.unary(self.net, code, x, zero_point=self.choose(ZERO_POINTS), alpha=self.choose((0.1, 0.3)))
+
+    def _binary(self, x: int) -> int | None:
+        net, shape = self.net, self.net.shape(x)
+        over_pixels = (*((1,) * (len(shape) - 1)), shape[-1])
+        other = self.choose([t for t in self.live if net.shape(t) in (shape, over_pixels)])
+        sides = (x, other) if self.choose((True, False)) else (other, x)
+        return self._of_two(*sides)
+
+    def _binary_constant(self, x: int) -> int | None:
+        depth = self.net.shape(x)[-1]
+        constant = more.constant(self.net, self.choose(((1, 1, 1, depth), (depth,), ())), 0.02, self.choose((0, -7)))
+        return self._of_two(*((x, constant) if self.choose((True, False)) else (constant, x)))
+
+    def _of_two(self, a: int, b: int) -> int | None:
+        code = self.choose(BINARY)
+        if code is Code.MUL and not 1e-7 < self.net.scale(a) * self.net.scale(b) < 1e4:
+            return None
+        return more.binary(self.net, code, a, b, self.choose(ACTIVATIONS), None, self.choose(ZERO_POINTS))
 
     def _fully_connected(self, x: int) -> int | None:
         depth = math.prod(self.net.shape(x)[1:])

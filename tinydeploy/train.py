@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from tinydeploy import oracle, zoo
 from tinydeploy.checkpoint import Epoch
 from tinydeploy.datasets import Dataset, Split
+from tinydeploy.distill import Teacher
 from tinydeploy.errors import UsageError
 from tinydeploy.evaluate import Comparison
 from tinydeploy.graph import Quant
@@ -36,6 +39,7 @@ class TrainedModel:
 
     `test_inputs` are the evaluated test samples as the model takes them, int8 (N, H, W, C), with `test_labels` (N,):
     the whole test split, or a random part of it where evaluating all would take too long. `warnings` are lint's.
+    `network` is the float Keras model, images to logits.
     """
 
     spec: zoo.ModelSpec
@@ -52,6 +56,7 @@ class TrainedModel:
     data_source: str
     split_note: str
     split_sizes: tuple[int, int, int]
+    network: Any
 
     @property
     def float_accuracy(self) -> float:
@@ -71,16 +76,23 @@ def train_and_quantize(
     epochs: int | None = None,
     seed: int = 0,
     progress: Watcher = ignore_progress,
+    teacher: Teacher | None = None,
+    checkpoint: Path | None = None,
+    evaluated: int | None = None,
 ) -> TrainedModel:
     """Train `spec` on `dataset`, quantize it by post-training calibration on training images, evaluate both models.
 
-    `epochs` None takes the dataset's own number. Nothing is written anywhere but to temporary files. Raises UsageError
-    when spec and data do not fit together, ToolchainError when TensorFlow or TFLite Micro is missing.
+    `epochs` None takes the dataset's own number. `evaluated` is how many test samples to evaluate; None takes as many
+    as half a minute allows. Nothing is written anywhere but to temporary files and to `checkpoint`, from which an
+    interrupted training goes on. Raises UsageError when spec and data do not fit together, ToolchainError when
+    TensorFlow or TFLite Micro is missing.
     """
     if spec.classes != len(dataset.class_names):
         raise UsageError(f"{dataset.name} has {len(dataset.class_names)} classes, the network {spec.classes}")
     epochs = dataset.recipe.epochs if epochs is None else epochs
-    model, history = train(spec, dataset, epochs=epochs, seed=seed, progress=progress)
+    model, history = train(
+        spec, dataset, epochs=epochs, seed=seed, progress=progress, teacher=teacher, checkpoint=checkpoint
+    )
     preprocess = preprocess_of(spec)
 
     progress(Progress("quantize"))
@@ -92,7 +104,8 @@ def train_and_quantize(
 
     progress(Progress("evaluate"))
     macs = zoo.footprint(zoo.describe(spec)).macs
-    test = _some(dataset.test, max(_LEAST_EVALUATED, _EVALUATION_MACS // macs), (seed, _EVALUATION_STREAM))
+    count = evaluated or max(_LEAST_EVALUATED, _EVALUATION_MACS // macs)
+    test = _some(dataset.test, count, (seed, _EVALUATION_STREAM))
     inputs = _quantized_inputs(preprocess, test, graph.tensors[graph.input].quantization)
     comparison = Comparison(
         labels=test.labels,
@@ -114,6 +127,7 @@ def train_and_quantize(
         data_source=dataset.source,
         split_note=dataset.split_note,
         split_sizes=(len(dataset.train), len(dataset.validation), len(dataset.test)),
+        network=model,
     )
 
 

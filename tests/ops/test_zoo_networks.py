@@ -28,9 +28,12 @@ NETWORKS = (
     ModelSpec("mobilenet_v2_compact", 0.25, 12, 3, 5),
     ModelSpec("separable", 0.1, 12, 3, 5),
     ModelSpec("xception", 0.1, 20, 3, 5),
+    ModelSpec("shufflenet_v1", 0.1, 20, 3, 5, (("groups", "2"),)),
+    ModelSpec("shufflenet_v2", 0.1, 20, 3, 5),
     ModelSpec("resnet", 0.25, 12, 3, 5),
     ModelSpec("resnet", 0.125, 12, 3, 5, (("depth", "11"), ("bottleneck", "on"))),
     ModelSpec("resnext", 0.25, 12, 3, 5, (("cardinality", "2"),)),
+    *(ModelSpec("inception", 0.25, 8, 3, 5, (("module", module),)) for module in ("v1", "v2", "v3", "v4", "resnet")),
     ModelSpec("ds_cnn", 0.1, 20, 1, 5, input_width=10),
     ModelSpec("autoencoder", 0.1, 64, 1, 2),
 )

@@ -10,6 +10,7 @@ from tinydeploy.graph import Graph
 from tinydeploy.kernels import select
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.optimize import Optimize
+from tinydeploy.passes.channel_moves import join_channel_moves
 from tinydeploy.passes.constant_channels import remove_constant_channels
 from tinydeploy.passes.unread import remove_unread
 from tinydeploy.plan import MemoryPlan, Step, plan_memory, streamed_input
@@ -58,7 +59,7 @@ def compile_graph(
     `stream_input` the input arrives row by row; UsageError where the first operator cannot take it so.
     """
     nominal_macs = graph.macs
-    graph = remove_unread(graph)
+    graph = join_channel_moves(remove_unread(graph))
     if not keep_constant_channels:
         graph = remove_constant_channels(graph)
     kernels = {at: select(op, graph, core) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}

@@ -31,11 +31,13 @@ PACKED: dict[str, tuple[Selector, ...]] = {
     "Conv2D": (packed.conv,),
     "DepthwiseConv2D": (packed.depthwise,),
     "FullyConnected": (packed.fully_connected,),
+    "Subtract": (tabled.add,),
 }
 
 PORTABLE: dict[str, Selector] = {
     "Add": portable.add,
     "AveragePool2D": portable.pool,
+    "ChannelGather": movement.gather,
     "Concatenation": movement.concatenate,
     "Conv2D": portable.conv,
     "DepthwiseConv2D": portable.depthwise,

@@ -2,30 +2,90 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
+from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation
 from tinydeploy.ops.concatenation import Concatenation
-from tinydeploy.ops.movement import Move
+from tinydeploy.ops.gather import ChannelGather, Run
+from tinydeploy.ops.movement import Move, Walk, walk
 from tinydeploy.ops.resize import ResizeNearest
+
+# Copies that are written out for a pixel; more take a table.
+_MOST_RUNS = 32
+# Loops around a pixel's channels that are still better than a table.
+_MOST_LOOPS = 3
 
 
 def move(op: Move, graph: Graph) -> Implementation:
     """Slices and transpositions: loops over the walk's dimensions, runs of neighbours copied at once."""
-    sizes, steps = list(op.walk.sizes), list(op.walk.steps)
+    return _walked(op.walk)
+
+
+def _walked(found: Walk) -> Implementation:
+    sizes, steps = list(found.sizes), list(found.steps)
     run = sizes.pop() if steps and steps[-1] == 1 else 1
     outer = tuple(zip(sizes, steps[: len(sizes)], strict=True))
     return Implementation(
         "td_move_s8",
-        "x".join(str(size) for size in op.walk.sizes) or "1",
+        "x".join(str(size) for size in found.sizes) or "1",
         {
-            "start": op.walk.start,
+            "start": found.start,
             "sizes": tuple(size for size, _ in outer),
             "steps": tuple(step for _, step in outer),
             "run": run,
         },
     )
+
+
+def gather(op: ChannelGather, graph: Graph) -> Implementation:
+    """Channels pixel by pixel: runs copied one by one, or a shuffle's regular steps as a walk."""
+    depths = tuple(graph.tensors[tensor].shape[-1] for tensor in op.inputs)
+    pixels = graph.tensors[op.output].elements // len(op.taken)
+    runs = op.runs
+    sizes, steps = regular_steps(op.taken[:, 1])
+    if len(op.inputs) == 1 and len(sizes) <= _MOST_LOOPS and 4 * len(runs) > len(op.taken):
+        start = int(op.taken[0, 1])
+        return _walked(walk(start, (pixels, *sizes), (depths[0], *steps)))
+    table = len(runs) > _MOST_RUNS
+    if table:
+        # Channels of one input that follow each other share a loop over the table.
+        groups = itertools.groupby(op.taken[:, 0].tolist())
+        runs = tuple(Run(source, 0, len(list(group))) for source, group in groups)
+    return Implementation(
+        "td_channel_gather_s8",
+        f"{pixels}x{len(op.taken)}",
+        {
+            "pixels": pixels,
+            "channels": len(op.taken),
+            "depths": depths,
+            "table": table,
+            "sources": tuple(run.source for run in runs),
+            "firsts": tuple(run.first for run in runs),
+            "counts": tuple(run.count for run in runs),
+        },
+        (Constant("table", "int16_t", op.taken[:, 1]),) if table else (),
+    )
+
+
+def regular_steps(numbers: IntArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Sizes and steps of nested loops that make `numbers`, less the first of them; the outermost comes first."""
+    if len(numbers) == 1:
+        return (), ()
+    differences = np.diff(numbers)
+    same = int(np.argmax(differences != differences[0])) if (differences != differences[0]).any() else len(differences)
+    for size in range(same + 1, 1, -1):
+        if len(numbers) % size:
+            continue
+        rows = numbers.reshape(-1, size)
+        if (rows - rows[:, :1] == np.arange(size) * differences[0]).all():
+            sizes, steps = regular_steps(rows[:, 0])
+            return (*sizes, size), (*steps, int(differences[0]))
+    # Nothing repeats: a loop for each number.
+    return (1,) * len(numbers), (0,) * len(numbers)
 
 
 def concatenate(op: Concatenation, graph: Graph) -> Implementation:

@@ -93,8 +93,8 @@ def accumulator_range(
 
 def constant_value(requant: Requant, least: IntArray, most: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
     """The output at the range's start, and whether the channel has no other."""
-    bottom = _exact(requant, least[:, None])[:, 0]
-    return bottom, _monotone(requant, least, most) & (bottom == _exact(requant, most[:, None])[:, 0])
+    bottom = exact(requant, least[:, None])[:, 0]
+    return bottom, _monotone(requant, least, most) & (bottom == exact(requant, most[:, None])[:, 0])
 
 
 def _monotone(requant: Requant, least: IntArray, most: IntArray) -> NDArray[np.bool_]:
@@ -106,7 +106,7 @@ def _monotone(requant: Requant, least: IntArray, most: IntArray) -> NDArray[np.b
 def solve(requant: Requant, least: IntArray, most: IntArray) -> FastRequant | None:
     """Factors and nudges equal to `requant` on every accumulator from `least` to `most`, or None if some channel has
     none."""
-    steps = _steps(requant, least, most)
+    steps = exact_steps(requant, least, most)
     if steps is None:
         return None
     _, constant = constant_value(requant, least, most)
@@ -192,13 +192,13 @@ def _own_factors(layer: _Layer, centres: IntArray) -> tuple[IntArray, IntArray] 
     return factor, nudge
 
 
-def _exact(requant: Requant, x: IntArray) -> IntArray:
+def exact(requant: Requant, x: IntArray) -> IntArray:
     """TFLM's function; row i of `x` holds accumulators of channel i."""
     scaled = multiply_by_quantized_multiplier(x, requant.mantissa[:, None], requant.shift[:, None])
     return np.clip(scaled + requant.zero_point, requant.act_min, requant.act_max)
 
 
-def _steps(requant: Requant, least: IntArray, most: IntArray) -> IntArray | None:
+def exact_steps(requant: Requant, least: IntArray, most: IntArray) -> IntArray | None:
     """For each channel and each level above the lowest, the smallest accumulator that reaches it (one past `most`
     where none does), by bisection on TFLM's own function; None where that function is not monotone (it wraps)."""
     if not _monotone(requant, least, most).all():
@@ -211,12 +211,12 @@ def _steps(requant: Requant, least: IntArray, most: IntArray) -> IntArray | None
     guess = np.clip((levels - requant.zero_point - 0.5) / ratios[:, None], -(2.0**40), 2.0**40).astype(np.int64)
     for probe in (guess - 4, guess + 4):
         inside = (probe > below) & (probe < reached)
-        hit = _exact(requant, np.where(inside, probe, least[:, None])) >= levels
+        hit = exact(requant, np.where(inside, probe, least[:, None])) >= levels
         reached = np.where(inside & hit, probe, reached)
         below = np.where(inside & ~hit, probe, below)
     while np.any(reached - below > 1):
         middle = (below + reached) >> 1
-        hit = _exact(requant, np.clip(middle, least[:, None], most[:, None])) >= levels
+        hit = exact(requant, np.clip(middle, least[:, None], most[:, None])) >= levels
         open_ = reached - below > 1
         reached = np.where(open_ & hit, middle, reached)
         below = np.where(open_ & ~hit, middle, below)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from support.case import Build, Case
 from support.compiled import build_core, build_host, make_unit
 from support.net import Net
-from support.tflite_writer import Activation, Padding
+from support.net_ops import binary
+from support.tflite_writer import Activation, Code, Padding
 
 from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES
@@ -46,6 +47,15 @@ def add(elements: int, scale: float, ratio: float, /, **options: Any) -> Build:
     return build
 
 
+def subtract(elements: int, scale: float, ratio: float) -> Build:
+    def build(net: Net) -> int:
+        a = net.input((1, 1, 1, elements), scale, 3)
+        b = net.depthwise(a, (1, 1), scale=float(np.float32(scale * ratio)), zero_point=-7)
+        return binary(net, Code.SUB, a, b)
+
+    return build
+
+
 def cases() -> list[Case]:
     made: dict[str, Build] = {}
     for pixels in range(1, 20):
@@ -64,6 +74,7 @@ def cases() -> list[Case]:
     for scale in (0.02, 0.03, 0.11):
         for ratio in (0.1, 0.5, 0.77, 1.0, 3.0):
             made[f"add-{scale}-{ratio}"] = add(1024, scale, ratio)
+            made[f"subtract-{scale}-{ratio}"] = subtract(1025, scale, ratio)
             made[f"add-relu-{scale}-{ratio}"] = add(1031, scale, ratio, activation=Activation.RELU6, zero_point=-128)
     # Every second sum is a tie, on both sides of zero: no two tables can round both ways.
     made["add-ties"] = add(1024, 2.0**-5, 2.0, scale=2.0**-3, zero_point=-3)
@@ -114,4 +125,5 @@ def test_segments_are_as_long_as_the_weights_allow(taps: int, weights: str, segm
 
 def test_sums_of_two_tables_are_refused_where_ties_need_both_roundings() -> None:
     assert kernels(named("add-ties"))[-1].template == "td_add_s8"
-    assert kernels(named("add-0.02-0.77"))[-1].template == "td_add_s8_tables"
+    for other in ("add-0.02-0.77", "subtract-0.02-0.77"):
+        assert kernels(named(other))[-1].template == "td_add_s8_tables"

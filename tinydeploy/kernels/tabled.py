@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinydeploy.fixedpoint import IntArray, multiply_by_quantized_multiplier
+from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation
 from tinydeploy.ops.add import Add
@@ -16,15 +16,14 @@ _STEP = 1 << 16
 
 
 def add(op: Add, graph: Graph) -> Implementation | None:
-    """ADD of equal shapes as a sum of two table entries, where that is TFLM's result for every pair of values."""
+    """ADD or SUB of equal shapes as a sum of two table entries, where that is TFLM's result for all pairs of values."""
     a, b = op.operands
     elements = int(np.prod(a.shape))
     if a.tensor is None or b.tensor is None or a.shape != b.shape or elements < _LEAST_ELEMENTS:
         return None
     q = np.arange(256, dtype=np.uint8).view(np.int8)
-    scaled = np.stack([a.scaled(q), b.scaled(q)])
-    total = scaled[0][:, None] + scaled[1]
-    want = multiply_by_quantized_multiplier(total, op.multiplier.mantissa, op.multiplier.shift) + op.output_zero_point
+    scaled = np.stack([a.scaled(q), op.sign * b.scaled(q)])
+    want = op.combine(q[:, None], q) + op.output_zero_point
     real = scaled * (op.multiplier.mantissa * 2.0 ** (op.multiplier.shift - 31))
     real[1] += op.output_zero_point + 0.5
     shift = 29 - int(np.ceil(np.log2(np.abs(real).max())))

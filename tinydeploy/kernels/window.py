@@ -24,7 +24,7 @@ import numpy as np
 from tinydeploy.fixedpoint import IntArray, wrap_int32
 from tinydeploy.kernels.base import Constant, Shape, requant_shape
 from tinydeploy.ops.base import Requant
-from tinydeploy.requant_solver import _exact, _steps, accumulator_range
+from tinydeploy.requant_solver import accumulator_range, exact, exact_steps
 
 _SHIFT = 24  # 256 levels fill the 32 bits
 _SPAN_BITS = 16  # of the span in its unit, which shares a word with `low`
@@ -60,7 +60,7 @@ class _Line:
 def window_requant(requant: Requant, matrix: IntArray, bias: IntArray) -> WindowRequant:
     """`matrix` is (channels, taps) and `bias` has the input's zero point folded in, so inputs lie in [-128, 127]."""
     least, most = accumulator_range(matrix, bias, -128, 127)
-    steps = _steps(requant, least, most)
+    steps = exact_steps(requant, least, most)
     if steps is not None:
         for bent, (low_bits, unit_bits) in itertools.product((False, True), _FORMS):
             lines = _solve(requant, least, most, steps, low_bits, unit_bits, bent)
@@ -99,7 +99,7 @@ def _solve(
 ) -> list[_Line] | None:
     """Every channel's line; None if some channel has none."""
     levels = np.arange(requant.act_min + 1, requant.act_max + 1, dtype=np.int64)
-    bottom = _exact(requant, least[:, None])[:, 0]
+    bottom = exact(requant, least[:, None])[:, 0]
     inside = (steps > least[:, None]) & (steps <= most[:, None])
     lines = []
     for channel, rises in enumerate(inside):

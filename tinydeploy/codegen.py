@@ -20,6 +20,7 @@ from tinydeploy.compiler import Program
 from tinydeploy.kernels.base import Constant, Implementation, plus
 from tinydeploy.kernels.matrix_parts import matrix_parts
 from tinydeploy.kernels.schedule import row_schedule, unrolled_schedule
+from tinydeploy.kernels.window3 import layer_code
 from tinydeploy.resources import resource_dir
 
 # Headers that any kernel may include; copied as they are.
@@ -124,6 +125,7 @@ def environment() -> jinja2.Environment:
     env.globals["row_schedule"] = row_schedule
     env.globals["unrolled_schedule"] = unrolled_schedule
     env.globals["matrix_parts"] = matrix_parts
+    env.globals["window3"] = layer_code
     env.globals["plus"] = plus
     env.globals["zero_pair"] = lambda value: (value & 0xFFFF) * 0x10001
     return env

@@ -2,73 +2,126 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, Overlap, requant_shape, window_shape
-from tinydeploy.kernels.channels import requantize_channels
+from tinydeploy.kernels.channels import Channels, requantize_channels
 from tinydeploy.ops.depthwise import DepthwiseConv2D
+
+# Loads reach this far from their base; a row of outputs loads from three rows, and moves on by a few columns.
+_REACH_BYTES = 4095
+# Up to this height, rows that miss one of the input's have code of their own.
+_LOW = 12
 
 
 def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
-    """3 x 3 DEPTHWISE_CONV_2D with one filter per channel and proved requantization, in assembly."""
+    """3 x 3 DEPTHWISE_CONV_2D with one filter per channel, in assembly."""
     stride_h, stride_w = op.window.stride
     count = op.weights.shape[2]
     square = op.weights.shape[:2] == (3, 3) and stride_h in (1, 2) and stride_w in (1, 2)
-    if not square or op.multiplier != 1 or op.window.dilation != (1, 1):
+    natural = (op.requant.act_min, op.requant.act_max) == (-128, 127)
+    if not square or not natural or op.multiplier != 1 or op.window.dilation != (1, 1):
         return None
     sizes = window_shape(graph, op.inputs[0], op.output, op.window)
-    pad_h, out_h, in_h = op.window.pad[0], int(sizes["out_h"]), int(sizes["in_h"])
-    row_bytes = int(sizes["in_w"]) * count
+    in_h, in_w, out_h, out_w = (int(sizes[key]) for key in ("in_h", "in_w", "out_h", "out_w"))
+    pad_h, pad_w = op.window.pad
     below = (out_h - 1) * stride_h - pad_h + 3 - in_h
-    # The first and the last output row may each miss one row of the input; offsets reach 4095 bytes.
-    if pad_h > 1 or op.window.pad[1] > 1 or below > 1 or out_h < 2 or 3 * row_bytes > 4095:
+    right = (out_w - 1) * stride_w - pad_w + 3 - in_w
+    # An output may miss one row and one column of the input, and only the first and last ones do.
+    if max(pad_h, pad_w, below, right) > 1 or in_w < 2 or in_h < 2 or pad_h + max(below, 0) > out_h:
         return None
-    taps = op.weights.astype(np.int64)
-    flat = taps.reshape(9, count).T
-    bias = op.bias - op.input_zero_point * flat.sum(axis=1)
-    channels = requantize_channels(op.requant, flat, bias)
-    scaled = taps << channels.scale
-    if channels.requant != "fast" or not channels.assembly or scaled.max(initial=0) >= 1 << 15:
+    weights = op.weights.astype(np.int64).reshape(9, count).T
+    channels = requantize_channels(op.requant, weights, op.bias - op.input_zero_point * weights.sum(axis=1))
+    form = _assembly_form(op, channels, weights)
+    row_bytes = in_w * count
+    wide = 2 * row_bytes + 3 * count > _REACH_BYTES
+    if form is None or 4 * count > _REACH_BYTES or (wide and form.shift_loads):
         return None
-    start, factor, offset = channels.table.T
-    # Without a row, its zero points' products are part of the bias.
-    first_bias = start + op.input_zero_point * scaled[0].sum(axis=0)
-    last_bias = start + op.input_zero_point * scaled[2].sum(axis=0)
-
-    def pair(low: IntArray, high: IntArray) -> IntArray:
-        return (low & 0xFFFF) | (high & 0xFFFF) << 16
-
-    none = np.zeros(count, np.int64)
-    words = [
-        *(pair(scaled[0, k], scaled[1, k]) for k in range(3)),
-        pair(scaled[2, 0], scaled[2, 1]),
-        pair(none, scaled[2, 2]),
-        start,
-        factor,
-        offset,
-        first_bias,
-        last_bias,
-    ]
-    top, bottom = pad_h > 0, below > 0
-    kept = 10 if bottom else 9 if top else 8
-    table = (np.stack(words[:kept], axis=1) & 0xFFFFFFFF).astype(np.uint32)
+    two_rows = out_h <= _LOW or in_h < 3
+    middle = out_h - pad_h - max(below, 0)
     return Implementation(
         "td_depthwise3x3_s8_dsp",
-        f"{in_h}x{sizes['in_w']}x{count}",
+        f"{in_h}x{in_w}x{count}",
         {
             **sizes,
-            **channels.shape,
+            "requant": channels.requant,
+            "scale": channels.scale,
+            "shift": form.shift,
+            "offset": form.offset,
+            "zero_point": op.requant.zero_point if channels.requant == "right" else 0,
             "input_zero_point": op.input_zero_point,
-            "top": top,
-            "bottom": bottom,
-            "channel_words": kept,
+            "two_rows": two_rows,
+            # Two biases more per group of rows, two constant columns less per row.
+            "folded": not two_rows or middle > 2,
+            "wide": wide,
+            "bias_loads": wide or form.shift_loads,
         },
-        (Constant("channels", "uint32_t", table.reshape(-1)),),
+        (Constant("channels", "uint32_t", form.words.reshape(-1)),),
         overlap=depthwise_overlap(op, graph),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssemblyForm:
+    """A layer's constants as the assembly wants them, five words per channel, and its immediate operands; a shift of 0
+    says that each channel has its own."""
+
+    words: NDArray[np.uint32]
+    shift: int
+    offset: int
+
+    @property
+    def shift_loads(self) -> bool:
+        """Whether a register holds each channel's shift, so that its bias stays in memory."""
+        return self.shift == 0
+
+
+def _assembly_form(op: DepthwiseConv2D, channels: Channels, weights: IntArray) -> AssemblyForm | None:
+    """`weights` is (channels, 9). None for the general requantization, which has no assembly."""
+    start, factor = channels.table[:, 0], channels.table[:, 1]
+    if channels.requant == "fast" and channels.shift:
+        assert channels.common_offset is not None
+        shifts = np.zeros_like(start)
+        return AssemblyForm(_window_words(start, weights, shifts, factor), channels.shift, channels.common_offset)
+    if channels.requant != "right":
+        return None
+    offset, shifts = channels.table[:, 2], channels.table[:, 3]
+    # The zero point is an immediate operand: a constant channel gets there from a bias without weights.
+    constant = factor == 0
+    live = set(shifts[~constant].tolist())
+    common = live.pop() if len(live) == 1 and max(live) < 20 else 0
+    held = common or 1
+    steps = (offset >> shifts) - op.requant.zero_point
+    start = np.where(constant, steps << (held + 2), start)
+    words = _window_words(
+        start,
+        np.where(constant[:, None], 0, weights),
+        np.where(constant, held, shifts),
+        np.where(constant, 1 << 30, factor),
+    )
+    return AssemblyForm(words, common, 0)
+
+
+def _window_words(bias: IntArray, weights: IntArray, shifts: IntArray, factor: IntArray) -> NDArray[np.uint32]:
+    """Bias, nine weights and a shift in bytes, factor."""
+    w, none = weights.T, np.zeros_like(bias)
+
+    def word(*lanes: IntArray) -> IntArray:
+        return np.sum([(lane & 0xFF) << 8 * at for at, lane in enumerate(lanes)], axis=0)
+
+    words = (
+        bias,
+        word(w[0], w[1], w[3], w[4]),
+        word(w[2], w[6], w[5], w[7]),
+        word(shifts, w[7], none, w[8]),
+        factor,
+    )
+    return (np.stack(words, axis=1) & 0xFFFFFFFF).astype(np.uint32)
 
 
 def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:

@@ -14,6 +14,7 @@ from tinydeploy.graph import Graph
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
+from tinydeploy.passes.channel_moves import join_channel_moves
 from tinydeploy.passes.constant_channels import remove_constant_channels
 from tinydeploy.passes.ranges import channel_ranges
 from tinydeploy.passes.unread import remove_unread
@@ -77,6 +78,8 @@ def test_random_networks_keep_their_outputs(seed: int) -> None:
     if graph.tensors[graph.input].dtype != "int8":
         pytest.skip("a network with a float or uint8 edge")
     graph = with_pinned_channels(graph, seed)
+    assert_same(graph, join_channel_moves(graph), seed)
+    graph = join_channel_moves(graph)
     assert_same(graph, remove_constant_channels(graph), seed)
 
 
@@ -91,6 +94,19 @@ def test_ranges_hold_for_every_input(seed: int) -> None:
         for tensor, values in run_graph(graph, one).items():
             assert (values >= ranges[tensor].least).all()
             assert (values <= ranges[tensor].most).all()
+
+
+@pytest.mark.parametrize("seed", range(200, 260))
+def test_ranges_hold_in_random_networks(seed: int) -> None:
+    network = seeded_network(seed)
+    graph = join_channel_moves(with_pinned_channels(read_model(network.data, "random"), seed))
+    ranges = channel_ranges(graph)
+    int8 = [tensor for tensor, values in graph.tensors.items() if values.dtype == "int8"]
+    for one in network.inputs:
+        values = run_graph(graph, one)
+        for tensor in int8:
+            assert (values[tensor] >= ranges[tensor].least).all()
+            assert (values[tensor] <= ranges[tensor].most).all()
 
 
 def test_a_constant_off_the_zero_point_stays_where_a_padded_window_reads_it() -> None:

@@ -15,15 +15,21 @@ from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import wrap_int32
 from tinydeploy.graph import Graph, Tensor, verify
-from tinydeploy.ops.base import Op, Requant
+from tinydeploy.ops.base import Op
 from tinydeploy.ops.conv import Conv2D
-from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
-from tinydeploy.ops.pool import Pool2D
-from tinydeploy.ops.reshape import Reshape
-from tinydeploy.passes.ranges import Range, channel_ranges, keeps_channels, padded
+from tinydeploy.ops.gather import ChannelGather
+from tinydeploy.passes.channelwise import (
+    Channels,
+    channelwise_inputs,
+    depth,
+    on_channels,
+    regathered,
+    with_outputs,
+)
+from tinydeploy.passes.ranges import Range, channel_ranges, padded
 
-Kept = dict[int, NDArray[np.int64]]
+Kept = dict[int, Channels]
 # Kernels take channels two by two, and a removed channel costs nothing to keep.
 _MULTIPLE = 2
 
@@ -32,40 +38,36 @@ def remove_constant_channels(graph: Graph) -> Graph:
     """The same model with fewer channels. Tensors that lost some say so in ``channels``."""
     ranges = channel_ranges(graph)
     kept = _kept_channels(graph, ranges)
-    if all(len(kept[t]) == _channels(graph, t) for t in kept):
+    if all(len(kept[t]) == depth(graph, t) for t in kept):
         return graph
     ops = tuple(_narrowed(op, graph, ranges, kept) for op in graph.ops)
     tensors = {index: _narrow(tensor, kept.get(index)) for index, tensor in graph.tensors.items()}
     return verify(replace(graph, tensors=tensors, ops=ops))
 
 
-def _channels(graph: Graph, tensor: int) -> int:
-    shape = graph.tensors[tensor].shape
-    return shape[-1] if shape else 1
-
-
 def _kept_channels(graph: Graph, ranges: dict[int, Range]) -> Kept:
     """Which channels of each tensor stay, decided from the output backwards.
 
-    An operator that works channel by channel keeps the same ones on both sides, so what another reader needs of its
-    input comes back to its output, and the walk is repeated until nothing is added.
+    An operator that works channel by channel keeps the same ones on all sides, so what another reader needs of an input
+    comes back to its output, and the walk is repeated until nothing is added.
     """
     needed: dict[int, NDArray[np.bool_]] = {}
     for tensor in [graph.input, *(op.output for op in graph.ops)]:
-        needed[tensor] = np.zeros(_channels(graph, tensor), bool)
+        needed[tensor] = np.zeros(depth(graph, tensor), bool)
     needed[graph.output][:] = True
     needed[graph.input][:] = True
     before = -1
     while (now := sum(int(wanted.sum()) for wanted in needed.values())) != before:
         before = now
         for op in reversed(graph.ops):
+            wanted = needed[op.output]
             if not _narrows_output(op, graph):
-                needed[op.output][:] = True
-            elif _channel_by_channel(op, graph):
-                needed[op.output] |= needed[op.inputs[0]]
-            _round_up(needed[op.output])
+                wanted[:] = True
+            for tensor in channelwise_inputs(op, graph):
+                wanted |= needed[tensor]
+            _round_up(wanted)
             for tensor in op.inputs:
-                needed[tensor] |= _reads(op, graph, ranges[tensor], needed[op.output])
+                needed[tensor] |= _reads(op, graph, tensor, ranges[tensor], wanted)
     return {tensor: np.flatnonzero(wanted) for tensor, wanted in needed.items()}
 
 
@@ -75,14 +77,7 @@ def _narrows_output(op: Op, graph: Graph) -> bool:
         return op.groups == 1
     if isinstance(op, FullyConnected):
         return op.rows == 1
-    return _channel_by_channel(op, graph)
-
-
-def _channel_by_channel(op: Op, graph: Graph) -> bool:
-    """Whether each output channel comes from the input channel of its number."""
-    if isinstance(op, DepthwiseConv2D):
-        return op.multiplier == 1
-    return isinstance(op, Pool2D) or (isinstance(op, Reshape) and keeps_channels(op, graph))
+    return isinstance(op, ChannelGather) or bool(channelwise_inputs(op, graph))
 
 
 def _round_up(wanted: NDArray[np.bool_]) -> None:
@@ -91,8 +86,8 @@ def _round_up(wanted: NDArray[np.bool_]) -> None:
     wanted[np.flatnonzero(~wanted)[:missing]] = True
 
 
-def _reads(op: Op, graph: Graph, source: Range, outputs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which channels of its first input the operator must have, to compute those `outputs`."""
+def _reads(op: Op, graph: Graph, tensor: int, source: Range, outputs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which channels of an input the operator must have, to compute those `outputs`."""
     if isinstance(op, Conv2D) and op.groups == 1:
         used = (op.weights[outputs] != 0).any(axis=(0, 1, 2))
         if padded(op, graph):
@@ -100,12 +95,17 @@ def _reads(op: Op, graph: Graph, source: Range, outputs: NDArray[np.bool_]) -> N
         return used & ~source.constant
     if isinstance(op, FullyConnected) and op.rows == 1 and op.weights.shape[1] == len(source.least):
         return (op.weights[outputs] != 0).any(axis=0) & ~source.constant
-    if _channel_by_channel(op, graph):
+    if tensor in channelwise_inputs(op, graph):
         return outputs
-    return np.ones(len(source.least), bool)
+    used = np.ones(len(source.least), bool)
+    if isinstance(op, ChannelGather):
+        used[:] = False
+        places = [at for at, one in enumerate(op.inputs) if one == tensor]
+        used[op.taken[outputs & np.isin(op.taken[:, 0], places), 1]] = True
+    return used
 
 
-def _narrow(tensor: Tensor, kept: NDArray[np.int64] | None) -> Tensor:
+def _narrow(tensor: Tensor, kept: Channels | None) -> Tensor:
     if kept is None or not tensor.shape or len(kept) == tensor.shape[-1]:
         return tensor
     shape = (*tensor.shape[:-1], len(kept))
@@ -117,39 +117,24 @@ def _narrowed(op: Op, graph: Graph, ranges: dict[int, Range], kept: Kept) -> Op:
     if isinstance(op, Conv2D) and op.groups == 1:
         weights = op.weights[outputs].astype(np.int64)
         constant = _constant_part(ranges[op.inputs[0]], inputs, op.input_zero_point)
-        return replace(
-            op,
-            weights=op.weights[outputs][..., inputs],
-            bias=wrap_int32(op.bias[outputs] + (weights * constant).sum(axis=(1, 2, 3))),
-            requant=_some(op.requant, outputs),
-        )
-    if isinstance(op, FullyConnected) and op.rows == 1 and op.weights.shape[1] == _channels(graph, op.inputs[0]):
+        narrow = with_outputs(op, outputs)
+        folded = wrap_int32(narrow.bias + (weights * constant).sum(axis=(1, 2, 3)))
+        return replace(narrow, weights=narrow.weights[..., inputs], bias=folded)
+    if isinstance(op, FullyConnected) and op.rows == 1:
+        rows = with_outputs(op, outputs)
+        if op.weights.shape[1] != depth(graph, op.inputs[0]):
+            return rows
         weights = op.weights[outputs].astype(np.int64)
         constant = _constant_part(ranges[op.inputs[0]], inputs, op.input_zero_point)
-        return replace(
-            op,
-            weights=op.weights[outputs][:, inputs],
-            bias=wrap_int32(op.bias[outputs] + (weights * constant).sum(axis=1)),
-            requant=_some(op.requant, outputs),
-        )
-    if isinstance(op, FullyConnected) and op.rows == 1:
-        return replace(op, weights=op.weights[outputs], bias=op.bias[outputs], requant=_some(op.requant, outputs))
-    if isinstance(op, DepthwiseConv2D) and op.multiplier == 1:
-        return replace(
-            op,
-            weights=op.weights[..., outputs],
-            bias=op.bias[outputs],
-            requant=_some(op.requant, outputs),
-        )
-    return op
+        folded = wrap_int32(rows.bias + (weights * constant).sum(axis=1))
+        return replace(rows, weights=rows.weights[:, inputs], bias=folded)
+    if isinstance(op, ChannelGather):
+        return regathered(op, outputs, [kept[tensor] for tensor in op.inputs])
+    return on_channels(op, graph, outputs) if channelwise_inputs(op, graph) else op
 
 
-def _constant_part(source: Range, kept: NDArray[np.int64], zero_point: int) -> NDArray[np.int64]:
+def _constant_part(source: Range, kept: Channels, zero_point: int) -> Channels:
     """What each removed channel holds over its zero point; nothing for those that stay or that nobody reads."""
     part = np.where(source.constant, source.least - zero_point, 0)
     part[kept] = 0
     return part
-
-
-def _some(requant: Requant, channels: NDArray[np.int64]) -> Requant:
-    return replace(requant, mantissa=requant.mantissa[channels], shift=requant.shift[channels])

@@ -1,0 +1,93 @@
+"""Operators that make each output channel from the input channels of its number; and operators on other channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydeploy.graph import Graph
+from tinydeploy.ops.base import Op, Requant
+from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.depthwise import DepthwiseConv2D
+from tinydeploy.ops.fully_connected import FullyConnected
+from tinydeploy.ops.gather import ChannelGather
+from tinydeploy.ops.mean import Mean
+from tinydeploy.ops.operands import BinaryOp, Operand
+from tinydeploy.ops.pad import Pad
+from tinydeploy.ops.pool import Pool2D
+from tinydeploy.ops.quantize import Lookup
+from tinydeploy.ops.reshape import Reshape
+from tinydeploy.ops.resize import ResizeNearest
+
+Channels = NDArray[np.int64]
+"""Numbers of channels, in the order in which they are wanted."""
+Weighted = TypeVar("Weighted", Conv2D, FullyConnected, DepthwiseConv2D)
+
+
+def depth(graph: Graph, tensor: int) -> int:
+    """How many channels a tensor has: the size of its last dimension."""
+    shape = graph.tensors[tensor].shape
+    return shape[-1] if shape else 1
+
+
+def channelwise_inputs(op: Op, graph: Graph) -> tuple[int, ...]:
+    """The inputs whose channels answer to the output's one by one; none where the operator is of another kind."""
+    count = depth(graph, op.output)
+    if isinstance(op, BinaryOp):
+        return tuple(tensor for tensor in op.inputs if depth(graph, tensor) == count)
+    if isinstance(op, DepthwiseConv2D):
+        alone = op.multiplier == 1
+    elif isinstance(op, Reshape):
+        alone = depth(graph, op.inputs[0]) == count
+    elif isinstance(op, Mean):
+        alone = op.inner == count and op.outer == 1
+    elif isinstance(op, Pad):
+        alone = op.pads[3] == (0, 0)
+    else:
+        alone = isinstance(op, Pool2D | Lookup | ResizeNearest)
+    return op.inputs if alone else ()
+
+
+def on_channels(op: Op, graph: Graph, channels: Channels) -> Op:
+    """A channelwise operator where its inputs and its output have just these channels, in this order."""
+    if isinstance(op, DepthwiseConv2D):
+        return with_outputs(op, channels)
+    if isinstance(op, Mean):
+        return replace(op, inner=len(channels))
+    if isinstance(op, Pad):
+        return replace(op, shape=(*op.shape[:3], len(channels)))
+    if isinstance(op, BinaryOp):
+        a, b = (_operand(side, op.shape[3], channels) for side in op.operands)
+        return replace(op, operands=(a, b))
+    return op
+
+
+def with_outputs(op: Weighted, channels: Channels) -> Weighted:
+    """An operator with weights that computes these output channels in this order."""
+    by_channel = op.weights[..., channels] if isinstance(op, DepthwiseConv2D) else op.weights[channels]
+    return replace(op, weights=by_channel, bias=op.bias[channels], requant=_some(op.requant, channels))
+
+
+def regathered(op: ChannelGather, outputs: Channels, inputs: Sequence[Channels]) -> ChannelGather:
+    """A gather of these output channels, from inputs that have just these channels, all in this order."""
+    places = [{int(channel): at for at, channel in enumerate(channels)} for channels in inputs]
+    taken = [(source, places[source][channel]) for source, channel in op.taken[outputs].tolist()]
+    return replace(op, taken=np.array(taken, np.int64))
+
+
+def _some(requant: Requant, channels: Channels) -> Requant:
+    return replace(requant, mantissa=requant.mantissa[channels], shift=requant.shift[channels])
+
+
+def _operand(side: Operand, count: int, channels: Channels) -> Operand:
+    if side.shape[3] != count:
+        return side
+    shape = (*side.shape[:3], len(channels))
+    if side.tensor is not None:
+        return replace(side, shape=shape)
+    data = np.frombuffer(side.data, np.int8).reshape(side.shape)[..., channels]
+    return replace(side, shape=shape, data=np.ascontiguousarray(data).tobytes())

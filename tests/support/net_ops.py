@@ -160,7 +160,7 @@ def binary(
     scale: float | None = None,
     zero_point: int | None = None,
 ) -> int:
-    """SUB, MUL, MAXIMUM or MINIMUM, broadcast."""
+    """ADD, SUB, MUL, MAXIMUM or MINIMUM, broadcast."""
     if scale is None:
         near = 2.0 ** float(net.rng.uniform(-1, 1))
         if code is Code.MUL:

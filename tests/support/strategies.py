@@ -1,5 +1,5 @@
 """Random small int8 networks: a few operators, residual sums, splits, concatenations and shuffles, tensors read twice,
-odd shapes, extreme numbers.
+odd shapes, extreme numbers, inputs that meet ties and the ends of accumulators.
 
 One description serves Hypothesis, which shrinks what fails (simple choices come first), and seeded campaigns.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from support import net_ops as more
 from support.case import extreme_inputs
+from support.extremes import directed_inputs
 from support.net import Net
 from support.tflite_writer import Activation, Code, Model, Padding
 
@@ -25,15 +26,18 @@ Choose = Callable[[Sequence[Any]], Any]
 """Picks one of a sequence."""
 
 MAX_OPS = 8
+DIRECTED_INPUTS = 4
 MOST_MACS_PER_OP = 60_000
 MOST_ELEMENTS = 6_000
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12)
 CHANNELS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 20, 24, 31, 33)
-KERNELS = ((1, 1), (3, 3), (2, 2), (1, 3), (3, 1), (5, 5), (1, 5), (7, 1), (3, 5), (10, 4), (2, 3))
+# 1x1 and 3x3 most often: they have kernels of their own.
+KERNELS = ((1, 1), (3, 3)) * 4 + ((2, 2), (1, 3), (3, 1), (5, 5), (1, 5), (7, 1), (3, 5), (10, 4), (2, 3))
 STRIDES = ((1, 1), (1, 1), (2, 2), (1, 2), (2, 1), (3, 3))
 DILATIONS = ((1, 1),) * 6 + ((2, 2), (1, 3), (3, 2))
 PADDINGS = (Padding.SAME, Padding.VALID)
-SCALES = (None,) * 10 + (0.0235294122248888, 0.0625, 1.0, 1e-6, 500.0)
+# Powers of two make effective scales exact, which puts every second accumulator on a rounding tie.
+SCALES = (None,) * 8 + (0.0235294122248888, 0.03125, 0.0625, 0.0625, 0.125, 1.0, 1e-6, 500.0)
 ZERO_POINTS = (None,) * 6 + (-128, -128, 127, 0)
 EXTREMES: tuple[dict[str, Any], ...] = (
     *({},) * 12,
@@ -55,7 +59,7 @@ EXTREMES: tuple[dict[str, Any], ...] = (
     {"bias": "high", "multipliers": (2.0**-24, 1.3e-8, 6.1e-8)},
 )
 UNARY = (Code.RELU, Code.RELU6, Code.LEAKY_RELU, Code.HARD_SWISH, Code.LOGISTIC, Code.TANH)
-BINARY = (Code.MUL, Code.MUL, Code.SUB, Code.MAXIMUM, Code.MINIMUM)
+BINARY = (Code.ADD, Code.MUL, Code.MUL, Code.SUB, Code.MAXIMUM, Code.MINIMUM)
 ACTIVATIONS = (*((Activation.NONE,) * 3), *tuple(Activation))
 
 
@@ -72,9 +76,11 @@ class Network:
 
 
 def seeded_network(seed: int) -> Network:
-    """The network of this seed, the same on every machine."""
+    """The network of this seed, the same on every machine, with inputs found for it."""
     rng = np.random.default_rng([seed, 20_240_607])
-    return _network(lambda options: options[int(rng.integers(len(options)))], seed)
+    made = _network(lambda options: options[int(rng.integers(len(options)))], seed)
+    found = directed_inputs(made.description, made.inputs, seed, DIRECTED_INPUTS)
+    return Network(made.description, np.concatenate([made.inputs, np.stack(found)])) if found else made
 
 
 @st.composite
@@ -140,7 +146,8 @@ class _Builder:
         choose = self.choose
         # The newest tensor most often; an older one now and then, which then has several readers.
         x = choose([self.live[-1]] * 3 + self.live)
-        kinds = [self._conv, self._depthwise, self._add, self._conv, self._pool, self._pad, self._add, self._mean_kept]
+        kinds = [self._conv, self._depthwise, self._residual, self._add, self._pool, self._pad, self._mean_kept]
+        kinds += [self._conv, self._depthwise] * 3 + [self._residual, self._rows_connected]
         kinds += [self._split, self._split, self._concatenate, self._branches, self._shuffle, self._take]
         kinds += [self._unary, self._binary, self._binary_constant, self._resize]
         if len(self.net.shape(x)) == 2:
@@ -203,6 +210,20 @@ class _Builder:
         other = self.choose(same)
         # TFLM wants the output scale above twice the larger input scale over 2^20; Net's own choice is.
         return self.net.add(x, other, self.choose(ACTIVATIONS), None, self.choose(ZERO_POINTS))
+
+    def _residual(self, x: int) -> int | None:
+        """A sum of `x` and what one or two convolutions make of it."""
+        choose, net = self.choose, self.net
+        _, height, width, depth = net.shape(x)
+        if height * width * depth * depth > MOST_MACS_PER_OP:
+            return None
+        inner = net.depthwise(x, choose(KERNELS), **self._numbers()) if choose((True, False)) else x
+        return net.add(x, net.conv(inner, depth, (1, 1)), choose(ACTIVATIONS), None, choose(ZERO_POINTS))
+
+    def _rows_connected(self, x: int) -> int | None:
+        """FULLY_CONNECTED of each pixel."""
+        made = self.net.fully_connected(x, self.choose(CHANNELS), keep_dims=True, **self._numbers())
+        return made if math.prod(self.net.shape(made)) <= MOST_ELEMENTS else None
 
     def _pool(self, x: int) -> int | None:
         choose = self.choose

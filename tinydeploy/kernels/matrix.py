@@ -30,6 +30,7 @@ from tinydeploy.kernels.matrix_form import (
     patch_order,
     shared_taps,
     stream,
+    wide_stream,
     window_order,
 )
 from tinydeploy.ops.conv import Conv2D
@@ -124,22 +125,25 @@ def _layer(
     else:
         order = patch_order(kernel_h, kernel_w * depth)
     packed = pack_pairs(matrix[:, order])
-    if packed is None:
+    words = (len(order) + 1) // 2
+    pairs = 2 if cut.sizes == (1,) and out_c % 4 == 0 else 1
+    if assembly and cut.sizes != (1,) and taps is None and words <= CHOICES.wide_words:
+        weights = wide_stream(matrix[:, order], channels)
+    elif packed is None:
         return None
-    pairs = 2 if cut.sizes == (1,) and len(packed) % 2 == 0 else 1
-    if assembly:
+    elif assembly:
         weights = stream(packed, channels, pairs)
     else:
         weights = Weights({}, (Constant("weights", "uint32_t", packed.reshape(-1)), channels.constant))
     patch = taps or Taps(1, 1)
-    units = packed.shape[1] // len(patch.order)
+    units = words // len(patch.order)
     by_size: dict[str, int | str | bool | tuple[int, ...]] = {}
     for pixels in cut.sizes:
         by_size |= {f"columns{pixels}": patch.columns(pixels), f"slots{pixels}": patch.slots(pixels)}
     if taps is not None:
-        by_size |= {"run_bytes": depth, "column_bytes": depth, "kernel_w": kernel_w}
+        by_size |= {"run_bytes": depth, "column_bytes": depth, "step_bytes": step_bytes, "kernel_w": kernel_w}
     else:
-        by_size |= {"run_bytes": kernel_w * depth, "column_bytes": step_bytes}
+        by_size |= {"run_bytes": kernel_w * depth, "column_bytes": step_bytes, "step_bytes": step_bytes}
     return {
         **requant_shape(op.requant),
         **channels.shape,
@@ -151,6 +155,7 @@ def _layer(
         "counts": cut.counts,
         "pairs": pairs,
         "units": units,
+        "straight_units": CHOICES.straight_words // len(patch.order),
         "unroll_units": max(2, CHOICES.unroll_words // len(patch.order)),
         "unroll_fours": CHOICES.unroll_fours,
         "patch_bytes": 4 * units * max(len(patch.columns(pixels)) for pixels in cut.sizes),

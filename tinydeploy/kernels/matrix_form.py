@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,15 @@ class Choices:
     """What a matrix layer spends for speed.
 
     `unroll_words`: words of weights (per pair of channels) written out per turn of the inner loop.
+    `straight_words`: up to so many words there is no loop.
+    `wide_words`: up to so many words of a filter, weights are wide.
     `unroll_fours`: fours of bytes of a pixel written out per turn of a gather.
     `copied_bytes`: an input up to this size is copied whole into a padded frame, else patches at its border are.
     """
 
     unroll_words: int = 16
+    straight_words: int = 32
+    wide_words: int = 16
     unroll_fours: int = 4
     copied_bytes: int = 1024
 
@@ -146,36 +151,55 @@ def in_assembly(channels: Channels, out_c: int, natural: bool) -> bool:
 
 
 def stream(packed: NDArray[np.uint32], channels: Channels, pairs: int) -> Weights:
-    """Weights and requantization as one stream.
+    """Narrow weights and requantization as one stream.
 
-    First what all channels share: the offset, and the factor where it is one (fast form). Then for each group of
-    `pairs` pairs: the first channels' biases, 256 fold (unless the bias comes late); for each word those of each pair
-    in turn; and for each pair what is left: of the fast form first the first channel's, else the second's.
+    First what all channels share: the offset if it is not 0, the factor where it is one (fast form). Then for each
+    group of `pairs` pairs: the first channels' biases, 256 fold (unless the bias comes late); for each word those of
+    each pair in turn; and for each pair what is left: of the fast form first the first channel's, else the second's.
     """
     groups, words = len(packed) // pairs, packed.shape[1]
-    table = (channels.table & 0xFFFFFFFF).astype(np.uint32)
     # The sums of a pair begin with the first channel's bias, 256 fold, unless that does not fit.
     late = not channels.assembly
-    factor = channels.common_factor if channels.requant == "fast" else None
-    head: list[int] = []
-    first, second = table[0::2], table[1::2]
+    one_factor = channels.requant == "fast" and channels.common_factor is not None
+    first, second = channels.table[0::2], channels.table[1::2]
     if channels.requant == "fast":
-        assert channels.common_offset is not None
-        head = [channels.common_offset & 0xFFFFFFFF] + ([factor] if factor is not None else [])
-        keep = [0] if factor is not None else [0, 1]
-        # In LDM's order: a's bias if late, a's factor, b's bias, b's factor.
+        keep = [0] if one_factor else [0, 1]
         parts = [first[:, keep if late else keep[1:]], second[:, keep]]
     else:
         parts = [second, first if late else first[:, 1:]]
-    body = packed.reshape(groups, pairs, words).transpose(0, 2, 1).reshape(groups, -1)
-    starts = (channels.table[0::2, 0] << (8 - channels.scale)) & 0xFFFFFFFF
+    body = packed.reshape(groups, pairs, words).transpose(0, 2, 1).reshape(groups, -1).astype(np.int64)
     fields = [body, np.concatenate(parts, axis=1).reshape(groups, -1)]
     if not late:
-        fields.insert(0, starts.astype(np.uint32).reshape(groups, -1))
-    joined = np.concatenate([np.array(head, np.uint32), np.concatenate(fields, axis=1).reshape(-1)])
-    shape: Shape = {
-        "late_bias": late,
-        "one_factor": factor is not None,
-        "stream_words": joined.size,
-    }
-    return Weights(shape, (Constant("weights", "uint32_t", joined),))
+        fields.insert(0, (first[:, 0] << (8 - channels.scale)).reshape(groups, -1))
+    return _weights(channels, fields, {"wide": False, "late_bias": late, "one_factor": one_factor, "offset": False})
+
+
+def wide_stream(matrix: IntArray, channels: Channels) -> Weights:
+    """Wide weights: for each pair its two biases, then word by word those of the first channel and of the second, then
+    factors (fast form), or the second's constants and the first's."""
+    out_c, taps = matrix.shape
+    padded = np.zeros((out_c, taps + taps % 2), np.int64)
+    padded[:, :taps] = matrix << channels.scale
+    words = padded.astype(np.int16).view(np.uint32).astype(np.int64).reshape(out_c // 2, 2, -1)
+    one_factor = channels.requant == "fast" and channels.common_factor is not None
+    first, second = channels.table[0::2], channels.table[1::2]
+    fields = [first[:, :1], second[:, :1], words.transpose(0, 2, 1).reshape(out_c // 2, -1)]
+    if channels.requant == "right":
+        fields += [second[:, 1:], first[:, 1:]]
+    elif not one_factor:
+        fields += [first[:, 1:2], second[:, 1:2]]
+    return _weights(channels, fields, {"wide": True, "late_bias": False, "one_factor": one_factor, "offset": False})
+
+
+def _weights(
+    channels: Channels, fields: Sequence[IntArray], shape: dict[str, int | str | bool | tuple[int, ...]]
+) -> Weights:
+    head = []
+    if channels.requant == "fast":
+        shape["offset"] = bool(channels.common_offset)
+        head += [channels.common_offset] if shape["offset"] else []
+        head += [channels.common_factor] if shape["one_factor"] else []
+    shared = np.array(head, np.int64)
+    joined = np.concatenate([shared, np.concatenate(fields, axis=1).reshape(-1)]) & 0xFFFFFFFF
+    shape["stream_words"] = joined.size
+    return Weights(shape, (Constant("weights", "uint32_t", joined.astype(np.uint32)),))

@@ -4,13 +4,13 @@ A patch has `rows` rows of `run` bytes in each of several columns, which are `co
 bytes of a column become the words (0, 2) and (1, 3) by SXTB16; for every four bytes of a row all columns' first words
 come, then all second ones. What is left of each run follows after all rows, two bytes per word, in order.
 
-Registers: r0 walks the rows, r1 the words, r2 is the distance of two rows in bytes. Loads stand side by side, since on
+Only blocks call it, so all registers but the stack pointer may change. r0 walks the rows, r1 the words, r2 is the
+distance of two rows in bytes, r3 counts, lr leads back. Loads stand side by side, since on
 the M4 a load after another costs one cycle less, and words are stored by STM.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 _REGISTERS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
@@ -63,14 +63,12 @@ _MOST = 8
 
 
 def _framed(lines: list[str]) -> tuple[str, ...]:
-    """Between saving and restoring what callers keep; r0 or a counter in the lowest word where the lines use that."""
-    used = {word for line in lines for word in re.findall(r"\w+", line)}
-    saved = [r for r in _REGISTERS if r in used and r not in ("r12", "lr")]
-    if "sp" in used:
-        return (f"push {{{', '.join(['r0', *saved, 'lr'])}}}", *lines, f"pop {{{', '.join(['r3', *saved, 'pc'])}}}")
-    if "lr" in used:
-        return (f"push {{{', '.join([*saved, 'lr'])}}}", *lines, f"pop {{{', '.join([*saved, 'pc'])}}}")
-    return (f"push {{{', '.join(saved)}}}", *lines, f"pop {{{', '.join(saved)}}}", "bx lr")
+    """With the return; the place at the stack's end holds r0 at first."""
+    if any("[sp]" in line for line in lines):
+        return ("push {r0, lr}", *lines, "pop {r3, pc}")
+    if any("lr" in line for line in lines):
+        return ("push {lr}", *lines, "pop {pc}")
+    return (*lines, "bx lr")
 
 
 def _row(form: GatherForm, fours: int, looped: bool) -> list[str]:

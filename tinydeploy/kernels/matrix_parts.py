@@ -20,10 +20,19 @@ class Gather:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """Functions by name, and for each layer and size of block the names of its two."""
+class BlockPart:
+    """A block, the function that gathers for it, and its instructions."""
 
-    blocks: Mapping[str, Block]
+    block: Block
+    gather: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Functions by name, and for each layer and size of block the names of its gather and its block."""
+
+    blocks: Mapping[str, BlockPart]
     gathers: Mapping[str, Gather]
     layers: Sequence[Mapping[int, tuple[str, str]]]
 
@@ -31,25 +40,26 @@ class Parts:
 def matrix_parts(shapes: Sequence[Mapping[str, Any]]) -> Parts:
     """The parts of the layers of one file; a layer that is not `interleaved` has blocks of its own, in C."""
     blocks: dict[Block, str] = {}
-    gathers: dict[GatherForm, str] = {}
+    gathers: dict[tuple[GatherForm, bool], str] = {}
     layers = []
     for shape in shapes:
         layer = {}
         for pixels in shape["sizes"]:
-            gather = gather_form(shape, pixels)
-            names = [gathers.setdefault(gather, f"td_conv_s8_gather{len(gathers) + 1}")]
+            form = gather_form(shape, pixels)
+            gather = gathers.setdefault((form, shape["interleaved"]), f"td_conv_s8_gather{len(gathers) + 1}")
             if shape["interleaved"]:
-                block = _block(shape, pixels)
-                names.append(blocks.setdefault(block, f"td_conv_s8_block{len(blocks) + 1}"))
+                name = blocks.setdefault(_block(shape, pixels), f"td_conv_s8_block{len(blocks) + 1}")
             else:
-                names.append(f"{shape['function']}_block{pixels}")
-            layer[pixels] = (names[0], names[1])
+                name = f"{shape['function']}_block{pixels}"
+            layer[pixels] = (gather, name)
         layers.append(layer)
-    return Parts(
-        {name: block for block, name in blocks.items()},
-        {name: Gather(form, gather_lines(form)) for form, name in gathers.items()},
-        layers,
-    )
+    made = {
+        name: BlockPart(block, gathers[block.gather, True], block.lines(gathers[block.gather, True]))
+        for block, name in blocks.items()
+    }
+    # Only blocks in assembly allow a gather every register.
+    found = {name: Gather(form, gather_lines(form) if called else None) for (form, called), name in gathers.items()}
+    return Parts(made, found, layers)
 
 
 def gather_form(shape: Mapping[str, Any], pixels: int) -> GatherForm:
@@ -65,7 +75,23 @@ def _block(shape: Mapping[str, Any], pixels: int) -> Block:
         shape["units"],
         len(shape[f"columns{pixels}"]),
         shape[f"slots{pixels}"],
+        shape["wide"],
         shape["late_bias"],
+        shape["straight_units"],
         shape["unroll_units"],
     )
-    return Block(form, shape["out_c"], shape["requant"], shape["scale"], shape["shift"], shape["one_factor"])
+    out_c, run_step = shape["out_c"], pixels * shape["step_bytes"]
+    down = shape["pointwise"] and out_c > shape["in_c"]
+    alone = shape["pointwise"] and shape["counts"][3 - pixels] == 1
+    return Block(
+        gather_form(shape, pixels),
+        form,
+        out_c,
+        shape["requant"],
+        shape["scale"],
+        shape["shift"],
+        shape["offset"],
+        shape["one_factor"],
+        0 if alone else -run_step if down else run_step,
+        0 if alone else -(pixels + 1) * out_c if down else (pixels - 1) * out_c,
+    )

@@ -24,7 +24,8 @@ from tinydeploy.passes.unread import remove_unread
 
 def join_channel_moves(graph: Graph) -> Graph:
     """The same model with its channel moves as gathers, as few as do, and without operators that nobody reads."""
-    ops = [_gather(op, graph.tensors) for op in _past_reshapes(graph)]
+    graph = remove_unread(replace(graph, ops=tuple(_past_reshapes(graph))))
+    ops = [_gather(op, graph.tensors) for op in graph.ops]
     made: dict[int, Op] = {}
     for at, op in enumerate(ops):
         if isinstance(op, ChannelGather):
@@ -42,19 +43,24 @@ def as_view(op: Op, graph: Graph) -> Op:
 
 def _past_reshapes(graph: Graph) -> list[Op]:
     """The operators, every Move from the tensor before a reshape and, where one follows alone, to the one after."""
-    before = {op.output: op.inputs[0] for op in graph.ops if isinstance(op, Reshape)}
     after: dict[int, int] = {}
     for op in graph.ops:
         if isinstance(op, Move) and op.output != graph.output:
             readers = graph.consumers(op.output)
             if len(readers) == 1 and isinstance(readers[0], Reshape):
                 after[op.output] = readers[0].output
-    result: list[Op] = []
     gone = set(after.values())
+    before = {op.output: op.inputs[0] for op in graph.ops if isinstance(op, Reshape) and op.output not in gone}
+    result: list[Op] = []
     for op in graph.ops:
         if isinstance(op, Move):
             source = op.inputs[0]
-            while source in before and _last(graph.tensors[source]) != _last(graph.tensors[before[source]]):
+            # A reshape that a Move now stands for has no tensor before it any more.
+            while (
+                source in before
+                and source not in gone
+                and _last(graph.tensors[source]) != _last(graph.tensors[before[source]])
+            ):
                 source = before[source]
             result.append(replace(op, inputs=(source,), output=after.get(op.output, op.output)))
         elif op.output not in gone:

@@ -11,6 +11,7 @@ from tinydeploy.kernels import select
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.optimize import Optimize
 from tinydeploy.passes.channel_moves import join_channel_moves
+from tinydeploy.passes.channel_order import order_channels
 from tinydeploy.passes.constant_channels import remove_constant_channels
 from tinydeploy.passes.unread import remove_unread
 from tinydeploy.plan import MemoryPlan, Step, plan_memory, streamed_input
@@ -62,6 +63,7 @@ def compile_graph(
     graph = join_channel_moves(remove_unread(graph))
     if not keep_constant_channels:
         graph = remove_constant_channels(graph)
+    graph = order_channels(graph)
     kernels = {at: select(op, graph, core) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
     if optimize == "ram" or stream_input:
         graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")

@@ -148,7 +148,7 @@ class _Builder:
         x = choose([self.live[-1]] * 3 + self.live)
         kinds = [self._conv, self._depthwise, self._residual, self._add, self._pool, self._pad, self._mean_kept]
         kinds += [self._conv, self._depthwise] * 3 + [self._residual, self._rows_connected]
-        kinds += [self._split, self._split, self._concatenate, self._branches, self._shuffle, self._take]
+        kinds += [self._split, self._split, self._concatenate, self._branches, self._shuffle, self._take, self._unit]
         kinds += [self._unary, self._binary, self._binary_constant, self._resize]
         if len(self.net.shape(x)) == 2:
             kinds = [self._fully_connected, self._add, self._pad_vector, self._requantize]
@@ -287,6 +287,19 @@ class _Builder:
     def _shuffle(self, x: int) -> int | None:
         groups = [n for n in (2, 3, 4) if self.net.shape(x)[3] % n == 0]
         return more.shuffle(self.net, x, self.choose(groups)) if groups else None
+
+    def _unit(self, x: int) -> int | None:
+        """Split, compute on one part, concatenate, shuffle, as in ShuffleNet V2."""
+        net, depth = self.net, self.net.shape(x)[3]
+        if depth % 2 or math.prod(net.shape(x)) * depth > 2 * MOST_MACS_PER_OP:
+            return None
+        quant = {"scale": net.scale(x), "zero_point": net.zero_point(x)}
+        kept, part = more.split(net, x, 2)
+        part = net.conv(part, depth // 2, (1, 1), groups=self.choose((1, depth // 2)))
+        if self.choose((True, False)):
+            part = net.depthwise(part)
+        part = net.conv(part, depth // 2, (1, 1), **quant)
+        return more.shuffle(net, more.concatenate(net, [kept, part]), 2)
 
     def _take(self, x: int) -> int | None:
         net, shape = self.net, self.net.shape(x)

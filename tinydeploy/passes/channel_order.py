@@ -1,0 +1,136 @@
+"""Another order of channels in memory, so that shuffles and splits move whole runs, or nothing.
+
+A convolution may compute its channels in any order and read them in any order: its weights are sorted the same way. So
+the channels of a tensor may lie as they come from the tensors that they are taken from, a shuffle becomes a view, and
+what a split takes from a concatenation are a few runs. Tensors whose channels are not in the .tflite's order say so in
+``channels``. Inputs, outputs and what other operators touch keep theirs; a grouped convolution lets channels change
+places within their group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinydeploy.fixedpoint import IntArray
+from tinydeploy.graph import Graph, Tensor, verify
+from tinydeploy.ops.base import Op
+from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.fully_connected import FullyConnected
+from tinydeploy.ops.gather import ChannelGather
+from tinydeploy.passes.channel_moves import as_view
+from tinydeploy.passes.channelwise import (
+    Channels,
+    channelwise_inputs,
+    depth,
+    on_channels,
+    regathered,
+    with_outputs,
+)
+
+
+def order_channels(graph: Graph) -> Graph:
+    """The same model with channels in the order that costs the fewest copies."""
+    if not any(isinstance(op, ChannelGather) for op in graph.ops):
+        return graph
+    orders = _orders(graph)
+    ops = tuple(as_view(_reordered(op, graph, orders), graph) for op in graph.ops)
+    tensors = {index: _renamed(tensor, orders[index]) for index, tensor in graph.tensors.items()}
+    return verify(replace(graph, tensors=tensors, ops=ops))
+
+
+def _orders(graph: Graph) -> dict[int, Channels]:
+    """Which channel lies at each place of each tensor."""
+    classes = _classes(graph)
+    blocks: dict[int, IntArray] = {}
+    for tensor, fixed in _blocks(graph):
+        known = blocks.get(classes[tensor], np.zeros_like(fixed))
+        # Channels that are together in both divisions.
+        blocks[classes[tensor]] = np.unique(np.stack([known, fixed]), axis=1, return_inverse=True)[1].reshape(-1)
+    orders: dict[int, Channels] = {}
+    # A class is settled where a gather first writes it, else where it is first read by one; sources come before.
+    for tensor in (graph.input, *(op.output for op in graph.ops)):
+        one = classes[tensor]
+        if one not in orders:
+            count = depth(graph, tensor)
+            keys = _keys(graph, one, classes, orders, count)
+            free = np.zeros(count, np.int64)
+            orders[one] = np.lexsort((*keys[::-1], blocks.get(one, free)))
+    return {tensor: orders[classes[tensor]] for tensor in graph.tensors}
+
+
+def _classes(graph: Graph) -> dict[int, int]:
+    """For each tensor a representative of those that must have their channels in the same order."""
+    parent = {tensor: tensor for tensor in graph.tensors}
+
+    def find(tensor: int) -> int:
+        while parent[tensor] != tensor:
+            tensor = parent[tensor]
+        return tensor
+
+    for op in graph.ops:
+        for tensor in channelwise_inputs(op, graph):
+            parent[find(tensor)] = find(op.output)
+    return {tensor: find(tensor) for tensor in graph.tensors}
+
+
+def _blocks(graph: Graph) -> list[tuple[int, IntArray]]:
+    """What operators demand of their tensors: numbers of blocks, channel by channel, that channels must not leave."""
+    found = [(tensor, np.arange(depth(graph, tensor))) for tensor in (graph.input, graph.output)]
+    for op in graph.ops:
+        if isinstance(op, ChannelGather) or channelwise_inputs(op, graph):
+            continue
+        for tensor in (*op.inputs, op.output):
+            count = depth(graph, tensor)
+            if isinstance(op, Conv2D):
+                found.append((tensor, np.arange(count) // (count // op.groups)))
+            elif not (isinstance(op, FullyConnected) and (tensor == op.output or count == op.weights.shape[1])):
+                found.append((tensor, np.arange(count)))
+    return found
+
+
+def _keys(
+    graph: Graph, one: int, classes: dict[int, int], orders: dict[int, Channels], count: int
+) -> tuple[IntArray, ...]:
+    """By what the channels of a class are sorted: their places in the tensors that they are taken from; or, where they
+    are computed, by who takes them; and by their number."""
+    number = np.arange(count)
+    for op in graph.ops:
+        if isinstance(op, ChannelGather) and classes[op.output] == one:
+            places = [np.argsort(orders[classes[tensor]]) for tensor in op.inputs if classes[tensor] in orders]
+            if len(places) == len(op.inputs):
+                return op.taken[:, 0], np.array([places[at][channel] for at, channel in op.taken.tolist()])
+    takers = []
+    for op in graph.ops:
+        for at, tensor in enumerate(op.inputs):
+            if isinstance(op, ChannelGather) and classes[tensor] == one:
+                takes = np.ones(count, np.int64)
+                takes[op.taken[op.taken[:, 0] == at, 1]] = 0
+                takers.append(takes)
+    return (*takers, number)
+
+
+def _reordered(op: Op, graph: Graph, orders: dict[int, Channels]) -> Op:
+    output, inputs = orders[op.output], [orders[tensor] for tensor in op.inputs]
+    if isinstance(op, ChannelGather):
+        return regathered(op, output, inputs)
+    if isinstance(op, Conv2D):
+        sorted_outputs = with_outputs(op, output)
+        size = op.weights.shape[3]
+        # The channels of a group stay in it: each filter's own are sorted as theirs.
+        group = output // (len(output) // op.groups)
+        own = inputs[0].reshape(op.groups, size) - size * np.arange(op.groups)[:, None]
+        columns = own[group][:, None, None, :]
+        return replace(sorted_outputs, weights=np.take_along_axis(sorted_outputs.weights, columns, axis=3))
+    if isinstance(op, FullyConnected):
+        rows = with_outputs(op, output)
+        return replace(rows, weights=rows.weights[:, inputs[0]]) if len(inputs[0]) == op.weights.shape[1] else rows
+    return on_channels(op, graph, output) if channelwise_inputs(op, graph) else op
+
+
+def _renamed(tensor: Tensor, order: Channels) -> Tensor:
+    if (order == np.arange(len(order))).all():
+        return tensor
+    before = tensor.channels if tensor.channels is not None else range(len(order))
+    return replace(tensor, channels=tuple(before[channel] for channel in order))

@@ -6,6 +6,7 @@
 #include "board.h"
 #include "cache.h"
 #include "clock.h"
+#include "cycles.h"
 #include "fault.h"
 #include "mmio.h"
 #include "stack.h"
@@ -18,6 +19,9 @@ extern uint32_t __stack_top[];
 extern uint32_t __data_start[], __data_end[];
 extern const uint32_t __data_load[];
 extern uint32_t __bss_start[], __bss_end[];
+extern uint32_t __model_bss_start[], __model_bss_end[];
+extern uint32_t __weights_start[], __weights_end[]; /* empty where they stay in flash */
+extern const uint32_t __weights_load[];
 
 volatile bool board_event;
 
@@ -34,21 +38,23 @@ typedef union {
 __attribute__((section(".vectors"), used)) const vector_t vectors[16 + BOARD_IRQ_COUNT] = {
     [0] = {.stack = __stack_top},
     [1] = {.handler = Reset_Handler},
-    [2 ... 15] = {.handler = fault_handler},
-#if BOARD_UART_IRQ > 0
-    [16 ... 16 + BOARD_UART_IRQ - 1] = {.handler = fault_handler},
+    [2 ... 14] = {.handler = fault_handler},
+#if BOARD_COUNTS_WITH_SYSTICK
+    [15] = {.handler = cycles_systick_handler},
+#else
+    [15] = {.handler = fault_handler},
 #endif
-    [16 + BOARD_UART_IRQ] = {.handler = uart_irq_handler},
-#if BOARD_UART_IRQ < BOARD_IRQ_COUNT - 1
-    [16 + BOARD_UART_IRQ + 1 ... 16 + BOARD_IRQ_COUNT - 1] = {.handler = fault_handler},
-#endif
-};
+    BOARD_INTERRUPT_VECTORS(fault_handler, uart_irq_handler)};
 
 /* Also works when a debugger or a boot loader jumps here: it takes nothing from before. */
 __attribute__((naked, noreturn)) void Reset_Handler(void) {
     __asm volatile("cpsid i\n"
                    "ldr r0, =__stack_top\n"
                    "mov sp, r0\n"
+#if BOARD_HAS_STACK_LIMIT
+                   "ldr r0, =__stack_limit\n"
+                   "msr msplim, r0\n"
+#endif
 #if BOARD_HAS_FPU
                    "ldr r0, =0xE000ED88\n" /* CPACR: full access to CP10 and CP11 */
                    "ldr r1, [r0]\n"
@@ -60,18 +66,27 @@ __attribute__((naked, noreturn)) void Reset_Handler(void) {
                    "b start\n");
 }
 
+static void copy(uint32_t *to, const uint32_t *end, const uint32_t *from) {
+    while (to < end) {
+        *to++ = *from++;
+    }
+}
+
+static void clear(uint32_t *to, const uint32_t *end) {
+    while (to < end) {
+        *to++ = 0;
+    }
+}
+
 void start(void) {
     MMIO32(SCB_VTOR) = (uint32_t)(uintptr_t)vectors;
     cpu_dsb();
     cache_enable();
 
-    const uint32_t *load = __data_load;
-    for (uint32_t *word = __data_start; word < __data_end; word++) {
-        *word = *load++;
-    }
-    for (uint32_t *word = __bss_start; word < __bss_end; word++) {
-        *word = 0;
-    }
+    copy(__data_start, __data_end, __data_load);
+    copy(__weights_start, __weights_end, __weights_load);
+    clear(__bss_start, __bss_end);
+    clear(__model_bss_start, __model_bss_end);
     stack_repaint();
     fault_init();
     clock_init();

@@ -14,29 +14,25 @@ from typing import Literal
 from tinydeploy.cores import CORES, Core
 from tinydeploy.errors import BoardError, did_you_mean
 from tinydeploy.families import FAMILIES, Family, Setting
+from tinydeploy.families.uarts import UART_DRIVERS
 from tinydeploy.resources import resource_dir
 from tinydeploy.stricttoml import Table, read_toml
 
-MemoryKind = Literal["flash", "ram", "dtcm", "itcm"]
+MemoryKind = Literal["flash", "ram", "itcm"]
 
-# The tables that describe memories, and the kind of each. "flash" is what boots, "ram" holds data and arena.
+# The tables that describe memories, and the kind of each. "flash" is what boots, "ram" the largest RAM; "dtcm" and
+# "ccm" are RAM beside the core without wait states.
 _MEMORIES: dict[str, MemoryKind] = {
     "flash": "flash",
     "ram": "ram",
     "ram2": "ram",
     "ram3": "ram",
     "ram4": "ram",
-    "dtcm": "dtcm",
+    "dtcm": "ram",
+    "ccm": "ram",
     "itcm": "itcm",
 }
-# UART driver -> lowest and highest value of BRR, and the fixed point that BRR counts in.
-# RM0385 USART_BRR: at least 16, 16 bits (oversampling by 16). RM0432 LPUART_BRR: 256 * clock / baud, 0x300 to 0xFFFFF.
-_UART_BRR: dict[str, tuple[int, int, int]] = {
-    "stm32_usart_v2": (16, 0xFFFF, 1),
-    "stm32_lpuart": (0x300, 0xFFFFF, 256),
-}
-_MAX_BAUD_ERROR = 0.01
-_FLASH_TOOLS = ("openocd", "pyocd", "st_flash")
+_FLASH_TOOLS = ("openocd", "pyocd", "st_flash", "picotool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +52,75 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The clock tree that firmware sets up: the family's settings as the TOML has them, and what follows."""
+    """The clock tree that firmware sets up: the family's settings as the TOML has them, and what follows.
+
+    ``bus_hz`` are the clocks that a UART can run on, by name; ``defines`` is what the driver needs beside the settings.
+    """
 
     family: str
     sysclk_hz: int
     hclk_hz: int
-    apb_hz: Mapping[str, int]
+    bus_hz: Mapping[str, int]
     flash_wait_states: int
     settings: Mapping[str, Setting]
+    defines: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A GPIO pin and the alternate function that connects it."""
+    """A GPIO pin and the function that connects it, as the manual counts them.
+
+    ``port`` is a letter (STM32), "0" or "1" (nRF52) or "GP" (RP2). ``function`` is the alternate function (STM32) or
+    FUNCSEL (RP2); 0 where a pin is chosen by the peripheral (nRF52).
+    """
 
     port: str
     number: int
-    af: int
+    function: int
+
+    @property
+    def name(self) -> str:
+        """As the manual writes it: PA9, P0.06, GP0."""
+        if self.port.isdigit():
+            return f"P{self.port}.{self.number:02}"
+        return f"P{self.port}{self.number}" if len(self.port) == 1 else f"{self.port}{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Uart:
-    """The UART of the board's virtual COM port; ``clock_hz`` is its kernel clock, ``brr`` the divider for ``baud``.
+    """The UART of the virtual COM port; ``clock_hz`` is its kernel clock, ``divider`` what makes ``baud`` of it.
 
-    ``enable_register`` (absolute address) and ``enable_bit`` clock the peripheral.
+    ``irq`` receives, and sends too unless ``tx_irq`` does. ``enable_register`` (absolute address; 0 where nothing needs
+    enabling) and ``enable_bit`` clock the peripheral or take it out of reset. ``tx`` and ``rx`` are None where the
+    signals have pins of their own.
     """
 
     driver: str
     instance: str
     base: int
     irq: int
+    tx_irq: int | None
     bus: str
     clock_hz: int
     enable_register: int
     enable_bit: int
-    tx: Pin
-    rx: Pin
+    tx: Pin | None
+    rx: Pin | None
     baud: int
-    brr: int
+    divider: int
+
+    @property
+    def irqs(self) -> tuple[int, ...]:
+        """The interrupts that the driver serves, ascending."""
+        return tuple(sorted({self.irq, self.irq if self.tx_irq is None else self.tx_irq}))
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One board. ``stack`` is the memory whose lowest ``stack_bytes`` are the stack, so that an overflow faults."""
+    """One board. ``stack`` is the memory whose lowest ``stack_bytes`` are the stack, so that an overflow faults.
+
+    ``arena`` and ``weights`` are the memories that these may lie in, the preferred one first.
+    """
 
     name: str
     title: str
@@ -108,6 +130,8 @@ class Board:
     memories: tuple[Memory, ...]
     stack: Memory
     stack_bytes: int
+    arena: tuple[Memory, ...]
+    weights: tuple[Memory, ...]
     irq_count: int
     clock: Clock
     uart: Uart
@@ -121,7 +145,7 @@ class Board:
 
     @property
     def ram(self) -> Memory:
-        """The main RAM: .data, .bss and the arena."""
+        """The main RAM: .data and .bss, and the arena where no other memory takes it."""
         return self.memory("ram")
 
     def memory(self, name: str) -> Memory:
@@ -155,7 +179,7 @@ def _read_memories(top: Table) -> tuple[Memory, ...]:
 def _read_stack(top: Table, memories: tuple[Memory, ...]) -> tuple[Memory, int]:
     table = top.table("stack")
     table.expect_keys(("memory", "size"))
-    usable = {memory.name: memory for memory in memories if memory.kind in ("ram", "dtcm")}
+    usable = {memory.name: memory for memory in memories if memory.kind == "ram"}
     memory = usable[table.choice("memory", usable)]
     size = table.size_bytes("size")
     if not 1024 <= size <= memory.size_bytes // 2:
@@ -170,54 +194,75 @@ def _read_stack(top: Table, memories: tuple[Memory, ...]) -> tuple[Memory, int]:
     return memory, size
 
 
+def _read_placement(top: Table, memories: tuple[Memory, ...]) -> tuple[tuple[Memory, ...], tuple[Memory, ...]]:
+    """The memories for arena and weights, in order of preference."""
+    table = top.table("placement")
+    table.expect_keys(("arena", "weights"))
+    by_name = {memory.name: memory for memory in memories}
+    found = []
+    for key, fitting, last in (("arena", ("ram",), "ram"), ("weights", ("ram", "flash"), "flash")):
+        names = table.texts(key)
+        for name in names:
+            if name not in by_name or by_name[name].kind not in fitting:
+                known = [memory.name for memory in memories if memory.kind in fitting]
+                raise table.error(f"{key} cannot lie in {name!r}; it may lie in {', '.join(known)}")
+        if not names or names[-1] != last or len(set(names)) < len(names):
+            raise table.error(f"{key} must name each memory once, the preferred first, and end with {last!r}")
+        found.append(tuple(by_name[name] for name in names))
+    return found[0], found[1]
+
+
 def _read_pin(uart: Table, key: str, family: Family, vddio2: Setting | None) -> Pin:
     table = uart.table(key)
+    if family.pins == "nrf52":
+        table.expect_keys(("port", "pin"))
+        port = table.integer("port", 0, 1)
+        return Pin(str(port), table.integer("pin", 0, 15 if port else 31), 0)
+    if family.pins == "rp2":
+        table.expect_keys(("pin", "function"))
+        return Pin("GP", table.integer("pin", 0, 29), table.integer("function", 0, 31))
     table.expect_keys(("port", "pin", "af"))
-    port = table.text("port")
-    if port not in family.gpio_ports or len(port) != 1:
-        raise table.error(
-            f"port is {port!r}; {family.title} has ports {family.gpio_ports[0]} to {family.gpio_ports[-1]}"
-        )
-    pin = Pin(port, table.integer("pin", 0, 15), table.integer("af", 0, 15))
+    assert family.gpio is not None
+    ports = family.gpio.ports
+    port_name = table.text("port")
+    if port_name not in ports or len(port_name) != 1:
+        raise table.error(f"port is {port_name!r}; {family.title} has ports {ports[0]} to {ports[-1]}")
+    pin = Pin(port_name, table.integer("pin", 0, 15), table.integer("af", 0, 15))
     if family.vddio2_pins is not None and vddio2 is not True:
         vddio2_port, lowest = family.vddio2_pins
         if pin.port == vddio2_port and pin.number >= lowest:
-            raise table.error(f"P{port}{pin.number} is supplied by VDDIO2: set vddio2 = true in [clock]")
+            raise table.error(f"{pin.name} is supplied by VDDIO2: set vddio2 = true in [clock]")
     return pin
 
 
 def _read_uart(top: Table, family: Family, clock: Clock, irq_count: int) -> Uart:
     table = top.table("uart")
-    table.expect_keys(("driver", "instance", "base", "irq", "bus", "enable_register", "enable_bit", "tx", "rx", "baud"))
-    driver = table.choice("driver", _UART_BRR)
-    bus = table.choice("bus", clock.apb_hz)
-    register = table.choice("enable_register", family.enable_registers)
+    pins = () if family.pins == "fixed" else ("tx", "rx")
+    enable = ("enable_register", "enable_bit") if family.enable_registers else ()
+    table.expect_keys(("driver", "instance", "base", "irq", "bus", *enable, *pins, "baud"), ("tx_irq",))
+    driver = table.choice("driver", UART_DRIVERS)
+    bus = table.choice("bus", clock.bus_hz)
+    register = table.choice("enable_register", family.enable_registers) if enable else None
     vddio2 = clock.settings.get("vddio2")
-    tx, rx = _read_pin(table, "tx", family, vddio2), _read_pin(table, "rx", family, vddio2)
-    if (tx.port, tx.number) == (rx.port, rx.number):
-        raise table.error(f"tx and rx are the same pin, P{tx.port}{tx.number}")
+    tx, rx = (_read_pin(table, key, family, vddio2) for key in pins) if pins else (None, None)
+    if tx is not None and rx is not None and (tx.port, tx.number) == (rx.port, rx.number):
+        raise table.error(f"tx and rx are the same pin, {tx.name}")
     baud = table.integer("baud", 1200, 12_000_000)
-    low, high, scale = _UART_BRR[driver]
-    clock_hz = clock.apb_hz[bus]
-    brr = (clock_hz * scale + baud // 2) // baud
-    if not low <= brr <= high:
-        raise table.error(f"baud {baud:,} needs BRR {brr:#x} at {clock_hz:,} Hz; {driver} has {low:#x} to {high:#x}")
-    error = abs(clock_hz * scale / brr / baud - 1)
-    if error > _MAX_BAUD_ERROR:
-        raise table.error(f"baud {baud:,} would be off by {error:.1%} at {clock_hz:,} Hz; at most 1 % works")
+    clock_hz = clock.bus_hz[bus]
     return Uart(
         driver=driver,
         instance=table.text("instance"),
         base=table.integer("base", 0x4000_0000, 0x5FFF_FFFF),
         irq=table.integer("irq", 0, irq_count - 1),
+        tx_irq=table.integer("tx_irq", 0, irq_count - 1) if "tx_irq" in table.values else None,
         bus=bus,
         clock_hz=clock_hz,
-        enable_register=family.enable_registers[register],
-        enable_bit=table.integer("enable_bit", 0, 31),
+        enable_register=family.enable_registers[register] if register else 0,
+        enable_bit=table.integer("enable_bit", 0, 31) if register else 0,
         tx=tx,
         rx=rx,
         baud=baud,
-        brr=brr,
+        divider=UART_DRIVERS[driver].divider(table, driver, clock_hz, baud),
     )
 
 
@@ -229,32 +274,39 @@ def _read_flash_tools(top: Table) -> Mapping[str, str]:
 
 def parse_board(top: Table, name: str) -> Board:
     """The board that the TOML table `top` describes. Raises BoardError naming file, table and key."""
-    tables = ("flash", "ram", "stack", "clock", "uart", "flash_tools")
+    tables = ("flash", "ram", "stack", "placement", "clock", "uart", "flash_tools")
     optional = tuple(memory for memory in _MEMORIES if memory not in tables)
     top.expect_keys(("title", "part", "family", "core", "irq_count", "usb_ids", *tables), optional)
     family = FAMILIES[top.choice("family", FAMILIES)]
+    part = top.text("part")
+    if not part.startswith(family.parts):
+        raise top.error(f"part {part!r} is not one of family {family.name!r}, which has {', '.join(family.parts)}")
     core = CORES[top.choice("core", CORES)]
     irq_count = top.integer("irq_count", 1, 480)
     memories = _read_memories(top)
     stack, stack_bytes = _read_stack(top, memories)
-    tree = family.clock(top.table("clock"))
+    arena, weights = _read_placement(top, memories)
+    tree = family.clock(top.table("clock"), part)
     clock = Clock(
         family=family.name,
         sysclk_hz=tree.sysclk_hz,
         hclk_hz=tree.hclk_hz,
-        apb_hz=MappingProxyType(dict(tree.apb_hz)),
+        bus_hz=MappingProxyType(dict(tree.bus_hz)),
         flash_wait_states=tree.flash_wait_states,
         settings=MappingProxyType(dict(tree.settings)),
+        defines=MappingProxyType(dict(tree.defines)),
     )
     return Board(
         name=name,
         title=top.text("title"),
-        part=top.text("part"),
+        part=part,
         family=family.name,
         core=core,
         memories=memories,
         stack=stack,
         stack_bytes=stack_bytes,
+        arena=arena,
+        weights=weights,
         irq_count=irq_count,
         clock=clock,
         uart=_read_uart(top, family, clock, irq_count),

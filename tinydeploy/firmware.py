@@ -7,6 +7,7 @@ stands alone: ``make`` builds it without Python.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -16,7 +17,9 @@ from typing import Any
 
 from tinydeploy.boards import Board, Pin
 from tinydeploy.errors import BoardError, OutputError
-from tinydeploy.families import FAMILIES, HSI_HZ
+from tinydeploy.families import FAMILIES
+from tinydeploy.families.uarts import UART_DRIVERS
+from tinydeploy.placement import Placement, place
 from tinydeploy.resources import resource_dir
 
 # Plain files that every firmware has; main.c and the link lie beside them.
@@ -36,10 +39,9 @@ _COMMON = (
     "mmio.h",
     "stack.c",
     "stack.h",
+    "uart.c",
     "uart.h",
 )
-# UART driver of boards/*.toml -> file; the two register sets are one but for BRR.
-_UART_FILES = {"stm32_usart_v2": "uart_stm32_usart_v2.c", "stm32_lpuart": "uart_stm32_usart_v2.c"}
 _AHB_CODE = {1: 0, 2: 8, 4: 9, 8: 10, 16: 11, 64: 12, 128: 13, 256: 14, 512: 15}
 _APB_CODE = {1: 0, 2: 4, 4: 5, 8: 6, 16: 7}
 _GENERATED = re.compile(r"^GENERATED :=((?:.*\\\n)*.*)$", re.MULTILINE)
@@ -61,14 +63,14 @@ def _clock_defines(board: Board) -> dict[str, str]:
         elif isinstance(value, bool):
             defines[key.upper()] = str(int(value))
         elif key.endswith("_prescaler"):
-            code = (_AHB_CODE if key == "ahb_prescaler" else _APB_CODE)[int(value)]
-            register = {"ahb_prescaler": "HPRE", "apb1_prescaler": "PPRE1", "apb2_prescaler": "PPRE2"}[key]
-            defines[register] = f"{code}u /* {key.removesuffix('_prescaler').upper()} / {value} */"
+            name = key.removesuffix("_prescaler")
+            code = (_AHB_CODE if name in ("ahb", "sys") else _APB_CODE)[int(value)]
+            register = {"ahb": "HPRE", "sys": "SYSPRE"}.get(name, f"PPRE{name[-1]}")
+            defines[register] = f"{code}u /* {name.upper()} / {value} */"
         else:
             defines[key.upper()] = f"{value}u"
-    if settings["source"] == "hse":
-        pll_in = int(settings["hse_hz"]) // int(settings["pll_m"])
-        defines["FALLBACK_PLL_M"] = f"{HSI_HZ // pll_in}u /* from HSI, when HSE does not start */"
+    for name, number in board.clock.defines.items():
+        defines[name] = f"{number}u"
     return defines
 
 
@@ -85,6 +87,26 @@ def _flash_commands(board: Board) -> dict[str, str]:
     return commands
 
 
+def _placement(sources: Mapping[str, str | bytes], board: Board) -> Placement:
+    """Where the model goes, by the sizes that its manifest states; without one, where the board prefers it."""
+    manifest = json.loads(sources.get("tinydeploy.json", "{}"))
+    return place(board, manifest.get("arena_bytes", 0), manifest.get("constants_bytes", 0))
+
+
+def _vectors(board: Board) -> list[tuple[int, int, str]]:
+    """Runs of interrupts and the macro argument that stands for their handler: first, last, name."""
+    runs: list[tuple[int, int, str]] = []
+    start = 0
+    for irq in board.uart.irqs:
+        if irq > start:
+            runs.append((start, irq - 1, "unused"))
+        runs.append((irq, irq, "uart"))
+        start = irq + 1
+    if start < board.irq_count:
+        runs.append((start, board.irq_count - 1, "unused"))
+    return runs
+
+
 def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str, str | bytes]:
     """Every file of the project: `sources`, ``firmware/`` and the ``Makefile``; relative path -> content.
 
@@ -96,21 +118,26 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
     templates = resource_dir("firmware_templates")
     family = FAMILIES[board.family]
     drivers = {
-        "clock.c": f"clock_{board.family}.c",
-        "uart.c": _UART_FILES[board.uart.driver],
+        "clock.c": f"clock_{family.clock_driver}.c",
+        "uart_hw.h": UART_DRIVERS[board.uart.driver].file,
+        "pins.h": f"pins_{family.pins}.h",
         "cycles.h": f"cycles_{board.core.cycle_counter}.h",
     }
+    if board.core.cycle_counter == "systick":
+        drivers["cycles.c"] = "cycles_systick.c"
 
     def gpio_port(pin: Pin) -> int:
-        return family.gpio_ports.index(pin.port)
+        assert family.gpio is not None
+        return family.gpio.ports.index(pin.port)
 
     context: dict[str, Any] = {
         "board": board,
         "core": board.core,
         "family": family,
+        "placement": _placement(sources, board),
         "clock_defines": _clock_defines(board),
+        "vectors": _vectors(board),
         "gpio_port": gpio_port,
-        "gpio_address": lambda pin: family.gpio_base + family.gpio_stride * gpio_port(pin),
         "gcc_flags": " ".join(board.core.gcc_flags),
         "zig_flags": f"-target {board.core.zig_target} -mcpu={board.core.zig_cpu}",
         "flash_commands": _flash_commands(board),

@@ -67,6 +67,8 @@ def _overflow_error(project: Path, output: str) -> FitError | None:
     size = {name: int(length) for name, length in _REGION.findall(script)}[region]
     name = _BOARD_NAME.search((project / "firmware/board.h").read_text(encoding="utf-8"))
     board = name[1] if name else "the board"
+    if region not in ("flash", "ram"):
+        board = f"{board}'s {region}"
     memory: Literal["flash", "ram"] = "flash" if region == "flash" else "ram"
     contributors = object_symbols(project / "build/obj", memory)
     return fit_error("the firmware", size + overflow[region], board, size, memory, contributors)

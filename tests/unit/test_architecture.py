@@ -25,6 +25,7 @@ LAYERS = (
     "flatbuffer stricttoml fit transport terminal reference oracle project _tensorflow",
     "families image ops zoo exchange datasets",
     "boards toolchain tflite requant_solver lint session passes",
+    "placement",
     "stripes firmware virtual evaluate quantize augment distill bench verify",
     "kernels checkpoint",
     "plan training_loop report stamp",

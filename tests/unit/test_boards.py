@@ -52,11 +52,11 @@ def test_every_fact_of_a_shipped_board_cites_its_source(name: str) -> None:
 def test_stm32f746_runs_at_its_full_speed_from_the_crystal() -> None:
     board = load_board("stm32f746")
     assert board.clock.sysclk_hz == board.clock.hclk_hz == 216_000_000
-    assert board.clock.apb_hz == {"apb1": 54_000_000, "apb2": 108_000_000}
+    assert board.clock.bus_hz == {"apb1": 54_000_000, "apb2": 108_000_000}
     assert board.clock.flash_wait_states == 7
     assert (board.core.name, board.flash.size_bytes, board.ram.size_bytes) == ("m7", 1 << 20, 256 << 10)
     assert (board.stack.name, board.stack.origin) == ("dtcm", 0x2000_0000)
-    assert (board.uart.instance, board.uart.clock_hz, board.uart.brr) == ("USART1", 108_000_000, 938)
+    assert (board.uart.instance, board.uart.clock_hz, board.uart.divider) == ("USART1", 108_000_000, 938)
 
 
 def test_nucleo_l4r5zi_runs_at_its_full_speed_and_its_uart_is_lpuart1() -> None:
@@ -64,7 +64,7 @@ def test_nucleo_l4r5zi_runs_at_its_full_speed_and_its_uart_is_lpuart1() -> None:
     assert board.clock.sysclk_hz == 120_000_000
     assert board.clock.flash_wait_states == 5
     assert (board.core.name, board.flash.size_bytes, board.ram.size_bytes) == ("m4", 2 << 20, 640 << 10)
-    assert (board.uart.instance, board.uart.driver, board.uart.brr) == ("LPUART1", "stm32_lpuart", 266_667)
+    assert (board.uart.instance, board.uart.driver, board.uart.divider) == ("LPUART1", "stm32_lpuart", 266_667)
     assert board.clock.settings["vddio2"] is True
 
 
@@ -142,13 +142,32 @@ MISTAKES = [
     (L4R5, r"^flash_wait_states = 5", "flash_wait_states = 4", "HCLK 120 MHz needs 5 (RM0432"),
     (L4R5, r"^pll_n = 60", "pll_n = 90", "PLL VCO (input * pll_n) is 360 MHz; it must be 64 to 344 MHz"),
     (L4R5, r"^vddio2 = true", "vddio2 = false", "[uart.tx]: PG7 is supplied by VDDIO2: set vddio2 = true in [clock]"),
-    (F746, r'port = "A", pin = 9', 'port = "L", pin = 9', "[uart.tx]: port is 'L'; STM32F74x / F75x has ports A to K"),
+    (
+        F746,
+        r'port = "A", pin = 9',
+        'port = "L", pin = 9',
+        "[uart.tx]: port is 'L'; STM32F72x / F74x / F76x has ports A to K",
+    ),
     (F746, r"pin = 9, af = 7", "pin = 16, af = 7", "[uart.tx]: pin is 16; it must be 0 to 15"),
     (F746, r"pin = 9, af = 7", "pin = 9, af = 16", "[uart.tx]: af is 16; it must be 0 to 15"),
     (F746, r'port = "B", pin = 7', 'port = "A", pin = 9', "[uart]: tx and rx are the same pin, PA9"),
     (F746, r"^baud = 115_200", "baud = 1_200", "baud 1,200 needs BRR 0x15f90 at 108,000,000 Hz"),
     (L4R5, r'^driver = "stm32_lpuart"', 'driver = "stm32_lpuat"', "did you mean 'stm32_lpuart'?"),
     (F746, r"^baud = 115_200", "baud = 6_600_000", "[uart]: baud 6,600,000 would be off by 2.3% at 108,000,000 Hz"),
+    (
+        F746,
+        r"^part = .*",
+        'part = "STM32F103C8"',
+        "part 'STM32F103C8' is not one of family 'stm32f7', which has STM32F722",
+    ),
+    (
+        F746,
+        r'^arena = \["dtcm", "ram"\]',
+        'arena = ["flash", "ram"]',
+        "[placement]: arena cannot lie in 'flash'; it may",
+    ),
+    (F746, r'^arena = \["dtcm", "ram"\]', 'arena = ["dtcm"]', "the preferred first, and end with 'ram'"),
+    (F746, r'^weights = \["flash"\]', "weights = []", "the preferred first, and end with 'flash'"),
     (F746, r"^irq = 37", "irq = 98", "[uart]: irq is 98; it must be 0 to 97"),
     (F746, r'^bus = "apb2"', 'bus = "apb3"', "[uart]: unknown bus 'apb3'"),
     (F746, r'"APB2ENR"', '"APB3ENR"', "[uart]: unknown enable_register 'APB3ENR'"),
@@ -160,30 +179,6 @@ MISTAKES = [
 @pytest.mark.parametrize(("text", "pattern", "replacement", "message"), MISTAKES, ids=[m[3][-40:] for m in MISTAKES])
 def test_each_mistake_is_named(text: str, pattern: str, replacement: str, message: str, tmp_path: Path) -> None:
     assert message in message_of(edited(text, pattern, replacement), tmp_path)
-
-
-def test_a_new_board_of_a_known_family_needs_only_its_toml(tmp_path: Path) -> None:
-    """NUCLEO-F746ZG: the same chip with its virtual COM port on USART3 and 8 MHz fed in by the ST-LINK."""
-    text = F746
-    for pattern, replacement in [
-        (r"^hse_hz = 25_000_000", "hse_hz = 8_000_000"),
-        (r"^hse_bypass = false", "hse_bypass = true"),
-        (r"^pll_m = 25", "pll_m = 8"),
-        (r'^instance = "USART1"', 'instance = "USART3"'),
-        (r"^base = 0x40011000", "base = 0x40004800"),
-        (r"^irq = 37", "irq = 39"),
-        (r'^bus = "apb2"', 'bus = "apb1"'),
-        (r'^enable_register = "APB2ENR"', 'enable_register = "APB1ENR"'),
-        (r"^enable_bit = 4", "enable_bit = 18"),
-        (r'^tx = \{ port = "A", pin = 9', 'tx = { port = "D", pin = 8'),
-        (r'^rx = \{ port = "B", pin = 7', 'rx = { port = "D", pin = 9'),
-    ]:
-        text = edited(text, pattern, replacement)
-    path = tmp_path / "nucleo_f746zg.toml"
-    path.write_text(text, encoding="utf-8")
-    board = load_board(str(path))
-    assert board.clock.sysclk_hz == 216_000_000
-    assert (board.uart.clock_hz, board.uart.brr) == (54_000_000, 469)
 
 
 @given(place=st.integers(0, len(F746) - 1), character=st.characters(codec="utf-8"))

@@ -43,7 +43,7 @@ def test_board_h_holds_the_clock_tree_as_register_fields() -> None:
     assert found["BOARD_CORE_HZ"] == "216000000u"
     assert found["BOARD_CLOCK_PPRE1"].startswith("5u ")  # RM0385 RCC_CFGR: 101 is AHB / 4
     assert found["BOARD_CLOCK_PPRE2"].startswith("4u ")  # 100 is AHB / 2
-    assert found["BOARD_CLOCK_FALLBACK_PLL_M"].startswith("16u ")  # HSI 16 MHz / 16 = HSE 25 MHz / 25
+    assert found["BOARD_CLOCK_FALLBACK_PLL_M"] == "16u"  # HSI 16 MHz / 16 = HSE 25 MHz / 25
     assert found["BOARD_HAS_CACHES"] == "1"
     assert defines("nucleo_l4r5zi")["BOARD_HAS_CACHES"] == "0"
 
@@ -51,8 +51,8 @@ def test_board_h_holds_the_clock_tree_as_register_fields() -> None:
 def test_board_h_holds_the_pins_of_the_uart() -> None:
     found = defines("nucleo_l4r5zi")
     assert found["BOARD_UART_TX_GPIO"] == "0x48001800u"  # port G
-    assert (found["BOARD_UART_TX_PIN"], found["BOARD_UART_TX_AF"]) == ("7u", "8u")
-    assert (found["BOARD_UART_RX_PIN"], found["BOARD_UART_RX_AF"]) == ("8u", "8u")
+    assert (found["BOARD_UART_TX_PIN"], found["BOARD_UART_TX_FUNCTION"]) == ("7u", "8u")
+    assert (found["BOARD_UART_RX_PIN"], found["BOARD_UART_RX_FUNCTION"]) == ("8u", "8u")
     assert found["BOARD_UART_TX_GPIO_ENABLE_BIT"] == "6u"
 
 

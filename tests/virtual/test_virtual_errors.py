@@ -39,8 +39,8 @@ def test_an_image_for_elsewhere_is_refused() -> None:
 def test_an_unmodelled_family_and_a_wrong_core_are_refused() -> None:
     elf = compile_program(F7, "int main(void) { return 0; }")
     board = load_board(F7)
-    with pytest.raises(BoardError, match="does not model stm32x"):
-        VirtualBoard(dataclasses.replace(board, family="stm32x"), elf)
+    with pytest.raises(BoardError, match="does not model the STM32X1"):
+        VirtualBoard(dataclasses.replace(board, part="STM32X1"), elf)
     with pytest.raises(BoardError, match="core is m4, but the STM32F746 has an m7"):
         VirtualBoard(dataclasses.replace(board, core=load_board(L4).core), elf)
 

@@ -35,8 +35,8 @@ class VirtualBoard:
         self.notes: list[str] = []
         self.line_baud: float = board.uart.baud
         self._chip = chip
-        self._tx_pin = f"{wiring.tx[0]}{wiring.tx[1]}"
-        self._rx = wiring.rx
+        self._tx_pin = wiring.tx
+        self._rx_pin = wiring.rx
         self._output = bytearray()
         self._input: deque[int] = deque()
         self._arriving: Event | None = None
@@ -134,7 +134,7 @@ class VirtualBoard:
 
     def _emit(self, pin: str, value: int, form: Format, baud: float) -> None:
         if pin != self._tx_pin:
-            self._note(f"P{pin} sends, but the virtual COM port listens on P{self._tx_pin}")
+            self._note(f"{pin} sends, but the virtual COM port listens on {self._tx_pin}")
             return
         self._output += bytes(item.byte for item in transfer(value, form, baud, EIGHT_N_ONE, self.line_baud))
 
@@ -147,11 +147,8 @@ class VirtualBoard:
         self._arriving = None
         value = self._input.popleft()
         self._next_arrival()
-        for place in self._chip.uarts:
-            on_the_line = any(pin[:3] == ("RX", *self._rx) for pin in place.pins)
-            uart = self._system.uarts[place.name]
-            if on_the_line and uart.receiving:
-                uart.take_frame(value, EIGHT_N_ONE, self.line_baud)
+        for uart in self._system.receivers(self._rx_pin):
+            uart.take_frame(value, EIGHT_N_ONE, self.line_baud)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

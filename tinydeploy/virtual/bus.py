@@ -11,12 +11,16 @@ from tinydeploy.virtual.peripheral import Peripheral, SiliconError
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A peripheral's place in the memory map, and the bit that clocks it (``None``: always clocked)."""
+    """A peripheral's place in the memory map, and the bit that clocks it (``None``: always clocked).
+
+    ``off``: what is the matter while that bit is clear.
+    """
 
     peripheral: Peripheral
     size_bytes: int
     enable_register: str = ""
     enable_bit: int | None = None
+    off: str = ""
 
 
 class Bus:
@@ -55,10 +59,7 @@ class Bus:
         slot = self._slot(address)
         peripheral = slot.peripheral
         if not self._clocked(slot):
-            raise SiliconError(
-                f"{verb} {peripheral.name} while its clock is off; "
-                f"set RCC_{slot.enable_register} bit {slot.enable_bit} first"
-            )
+            raise SiliconError(f"{verb} {peripheral.name} while {slot.off}")
         offset = address - peripheral.base
         if offset % size:
             raise SiliconError(f"{verb} {peripheral.name} with an unaligned access of {size} bytes")

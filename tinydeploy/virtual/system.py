@@ -1,4 +1,4 @@
-"""The chip around the core: memories, clocks, GPIO, UARTs, and everything that only keeps its registers."""
+"""The chip around the core: memories, clocks, pins, UARTs, and everything that only keeps its registers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 
 from tinydeploy.errors import ToolchainError
 from tinydeploy.virtual.bus import Bus, Slot
-from tinydeploy.virtual.chips.chip import Chip, Row, slot
+from tinydeploy.virtual.chips.chip import Chip, Row, UartPlace, slot
 from tinydeploy.virtual.core import CoreModel
 from tinydeploy.virtual.cpu import PROT_EXEC, PROT_READ, PROT_WRITE
-from tinydeploy.virtual.gpio import Gpio
 from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.peripheral import Peripheral
-from tinydeploy.virtual.usart import Usart
+from tinydeploy.virtual.pins import Pins, Stm32Pins
+from tinydeploy.virtual.uarts import UARTS, AnyUart
 
 Emit = Callable[[str, int, Format, float], None]
 
 
 class System:
-    """One chip. `emit(pin, value, format, baud)` gets every frame that leaves a pin, such as "A9"."""
+    """One chip. `emit(pin, value, format, baud)` gets every frame that leaves a pin, such as "PA9"."""
 
     def __init__(
         self, chip: Chip, hse_hz: int | None, core: CoreModel, emit: Emit, note: Callable[[str], None]
@@ -32,13 +32,14 @@ class System:
         self._note = note
         self._memories: dict[str, ctypes.Array[ctypes.c_char]] = {}
         self.clocks = chip.control(core.timeline, hse_hz, self._clocks_changed)
-        own = {peripheral.name: peripheral for peripheral in self.clocks.peripherals}
         rows = {row.name: row for row in chip.rows}
-        self.gpio = {
-            port: Gpio(port, rows[f"GPIO{port}"].base, chip.gpio_reset.get(port, {})) for port in chip.gpio_ports
-        }
-        self.uarts = {place.name: self._uart(place.name, rows) for place in chip.uarts}
-        self._peripherals: list[Peripheral] = [*own.values(), *self.gpio.values(), *self.uarts.values()]
+        self.pins: Pins = Stm32Pins(chip, self.clocks, self._clocked_port)
+        self.uarts = {place.name: self._uart(place, rows[place.name]) for place in chip.uarts}
+        self._peripherals: list[Peripheral] = [
+            *self.clocks.peripherals,
+            *self.pins.peripherals,
+            *self.uarts.values(),
+        ]
         modelled = {peripheral.name: peripheral for peripheral in self._peripherals}
         slots: list[Slot] = []
         for row in chip.rows:
@@ -46,7 +47,7 @@ class System:
             if peripheral is None:
                 peripheral = Peripheral(row.name, row.base)
                 self._peripherals.append(peripheral)
-            slots.append(slot(row, peripheral))
+            slots.append(slot(chip, row, peripheral))
         self._map_memories()
         Bus(core.cpu, core.slots + slots, self._clocked, core.fail_access, self._unmodelled)
 
@@ -85,54 +86,38 @@ class System:
             rights = PROT_READ | PROT_EXEC | (PROT_WRITE if region.writable else 0)
             self._core.cpu.map_buffer(region.address, part, rights)
 
-    def _uart(self, name: str, rows: dict[str, Row]) -> Usart:
-        place = next(place for place in self.chip.uarts if place.name == name)
-        return Usart(
+    def _uart(self, place: UartPlace, row: Row) -> AnyUart:
+        return UARTS[place.kind](
             place,
-            rows[name].base,
+            row.base,
             self._core.timeline,
-            lambda: self.clocks.uart_clock_hz(name),
+            lambda: self.clocks.uart_clock_hz(place.name),
             lambda level: self._core.set_line(place.irq, level),
-            lambda signal: self._why_unconnected(name, signal),
-            lambda value, form, baud: self._send(name, value, form, baud),
+            lambda signal: self._why_unconnected(place, signal),
+            lambda value, form, baud: self._send(place, value, form, baud),
         )
 
-    def connected(self, name: str, signal: str) -> list[tuple[str, int]]:
-        """Port and number of the pins that carry a UART's "TX" or "RX" now."""
-        place = next(place for place in self.chip.uarts if place.name == name)
+    def receivers(self, pin: str) -> list[AnyUart]:
+        """The UARTs that are on and could hear `pin`."""
         return [
-            (port, number)
-            for kind, port, number, function in place.pins
-            if kind == signal
-            and self.gpio[port].alternate(number) == function
-            and self.clocks.pin_powered(port, number) is None
+            self.uarts[place.name]
+            for place in self.chip.uarts
+            if pin in self.pins.possible(place, "RX") and self.uarts[place.name].receiving
         ]
 
-    def _why_unconnected(self, name: str, signal: str) -> str | None:
-        if self.connected(name, signal):
+    def _why_unconnected(self, place: UartPlace, signal: str) -> str | None:
+        if self.pins.carrying(place, signal):
             return None
-        place = next(place for place in self.chip.uarts if place.name == name)
-        reasons = []
-        for kind, port, number, function in place.pins:
-            if kind != signal:
-                continue
-            dead = self.clocks.pin_powered(port, number)
-            clocked = self._clocked_gpio(port)
-            if self.gpio[port].alternate(number) == function and dead is not None:
-                reasons.append(f"P{port}{number}: {dead}")
-            elif clocked:
-                reasons.append(f"P{port}{number} is in mode {self.gpio[port].mode(number)}, not {function}")
-            else:
-                reasons.append(f"P{port}{number} has no clock")
-        return f"uses {name} while no pin carries {name}_{signal} (alternate function): {'; '.join(reasons)}"
+        why = self.pins.why_none(place, signal)
+        return f"uses {place.name} while no pin carries {place.name}_{signal} {why}"
 
-    def _clocked_gpio(self, port: str) -> bool:
+    def _clocked_port(self, port: str) -> bool:
         row = next(row for row in self.chip.rows if row.name == f"GPIO{port}")
-        return self._clocked(slot(row, self.gpio[port]))
+        return row.enable_bit is None or self.clocks.enabled(row.enable_register, row.enable_bit)
 
-    def _send(self, name: str, value: int, form: Format, baud: float) -> None:
-        for port, number in self.connected(name, "TX"):
-            self._emit(f"{port}{number}", value, form, baud)
+    def _send(self, place: UartPlace, value: int, form: Format, baud: float) -> None:
+        for pin in self.pins.carrying(place, "TX"):
+            self._emit(pin, value, form, baud)
 
     def _clocks_changed(self) -> None:
         self._core.timeline.set_core_hz(self.clocks.clocks.hclk_hz)

@@ -6,33 +6,40 @@ from dataclasses import dataclass
 
 from tinydeploy.boards import Board
 from tinydeploy.errors import BoardError
+from tinydeploy.virtual.chips import CHIPS
 from tinydeploy.virtual.chips.chip import Chip
-from tinydeploy.virtual.chips.stm32f7 import STM32F746
-from tinydeploy.virtual.chips.stm32l4plus import STM32L4R5
-
-CHIPS = {chip.family: chip for chip in (STM32F746, STM32L4R5)}
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """``hse_hz``: what the board feeds to HSE, None for nothing. ``tx`` and ``rx``: the chip's port and pin."""
+    """``hse_hz``: what the board feeds to the external oscillator, None for nothing. ``tx`` and ``rx``: pins."""
 
     hse_hz: int | None
-    tx: tuple[str, int]
-    rx: tuple[str, int]
+    tx: str
+    rx: str
 
 
 _WIRING = {
-    "stm32f746": Wiring(25_000_000, ("A", 9), ("B", 7)),  # UM1907: X2; VCP on PA9 and PB7
-    "nucleo_l4r5zi": Wiring(None, ("G", 7), ("G", 8)),  # UM2179: X3 not fitted, MCO not connected; LPUART1 on PG7, PG8
+    # UM1472: X2 8 MHz; no virtual COM port is wired by default, USART2 on PA2 and PA3 is free for an adapter
+    "stm32f407_discovery": Wiring(8_000_000, "PA2", "PA3"),
+    # UM1724: MCO of the ST-LINK feeds 8 MHz; VCP on PA2 and PA3
+    "nucleo_f411re": Wiring(8_000_000, "PA2", "PA3"),
+    "nucleo_l476rg": Wiring(None, "PA2", "PA3"),  # UM1724: as above, but MCO is not used here
+    # UM1974: MCO of the ST-LINK feeds 8 MHz; VCP on PD8 and PD9
+    "nucleo_f746zg": Wiring(8_000_000, "PD8", "PD9"),
+    "nucleo_f767zi": Wiring(8_000_000, "PD8", "PD9"),
+    "stm32f746": Wiring(25_000_000, "PA9", "PB7"),  # UM1907: X2; VCP on PA9 and PB7
+    "nucleo_l4r5zi": Wiring(None, "PG7", "PG8"),  # UM2179: X3 not fitted, MCO not connected; LPUART1 on PG7, PG8
 }
 
 
 def chip_for(board: Board) -> Chip:
-    """The chip model of a board."""
-    if board.family not in CHIPS:
-        raise BoardError(f"the virtual board does not model {board.family} ({board.name}); it has {', '.join(CHIPS)}")
-    return CHIPS[board.family]
+    """The chip model of a board, by its part number."""
+    for chip in CHIPS:
+        if board.part.startswith(chip.part):
+            return chip
+    known = ", ".join(chip.part for chip in CHIPS)
+    raise BoardError(f"the virtual board does not model the {board.part} ({board.name}); it has {known}")
 
 
 def wiring_for(board: Board) -> Wiring:
@@ -41,4 +48,5 @@ def wiring_for(board: Board) -> Wiring:
         return _WIRING[board.name]
     hse = board.clock.settings.get("hse_hz")
     uart = board.uart
-    return Wiring(hse if isinstance(hse, int) else None, (uart.tx.port, uart.tx.number), (uart.rx.port, uart.rx.number))
+    tx, rx = (pin.name if pin else f"{uart.instance}_{signal}" for pin, signal in ((uart.tx, "TX"), (uart.rx, "RX")))
+    return Wiring(hse if isinstance(hse, int) else None, tx, rx)

@@ -1,4 +1,13 @@
-"""The chips that the virtual board models, one file per family, from the reference manuals and data sheets.
+"""The chips that the virtual board models, from the reference manuals and data sheets.
 
 Nothing here is read from boards/*.toml: the firmware is built from those facts, and a wrong one must show.
 """
+
+from __future__ import annotations
+
+from tinydeploy.virtual.chips.chip import Chip
+from tinydeploy.virtual.chips.stm32f4 import STM32F407, STM32F411
+from tinydeploy.virtual.chips.stm32f7 import STM32F722, STM32F746, STM32F767, STM32F769
+from tinydeploy.virtual.chips.stm32l4 import STM32L4R5, STM32L476
+
+CHIPS: tuple[Chip, ...] = (STM32F407, STM32F411, STM32F722, STM32F746, STM32F767, STM32F769, STM32L476, STM32L4R5)

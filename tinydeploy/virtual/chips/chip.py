@@ -39,22 +39,34 @@ class Row:
 class UartPlace:
     """A UART of the chip: which interrupt, which pins can carry it, with FIFO (L4+) or not, LPUART's divider or not.
 
-    ``pins``: (signal "TX" or "RX", port, number, alternate function).
+    ``pins``: (signal "TX" or "RX", port, number, alternate function). ``kind`` names its model (``virtual/uarts.py``);
+    ``tx_irq`` is the interrupt of the transmitter where it has one of its own.
     """
 
     name: str
     irq: int
-    low_power: bool
-    fifo: bool
-    pins: tuple[tuple[str, str, int, int], ...]
+    low_power: bool = False
+    fifo: bool = False
+    pins: tuple[tuple[str, str, int, int], ...] = ()
+    kind: str = "usart_v2"
+    tx_irq: int | None = None
 
 
 def uart(
-    name: str, irq: int, function: int, *, tx: str, rx: str, fifo: bool = False, low_power: bool = False
+    name: str,
+    irq: int,
+    function: int,
+    *,
+    tx: str,
+    rx: str,
+    fifo: bool = False,
+    low_power: bool = False,
+    kind: str = "usart_v2",
 ) -> UartPlace:
     """A UART whose pins, such as "A9 B6", all carry it as the same alternate function."""
     places = [("TX", pin) for pin in tx.split()] + [("RX", pin) for pin in rx.split()]
-    return UartPlace(name, irq, low_power, fifo, tuple((kind, pin[0], int(pin[1:]), function) for kind, pin in places))
+    pins = tuple((signal, pin[0], int(pin[1:]), function) for signal, pin in places)
+    return UartPlace(name, irq, low_power, fifo, pins, kind)
 
 
 class ClockControl(Protocol):
@@ -83,9 +95,13 @@ class ClockControl(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One chip. ``boot_address``: where VTOR points after reset."""
+    """One chip. ``part`` is what its part numbers begin with; ``boot_address`` is where VTOR points after reset.
 
-    family: str
+    ``off``: why a peripheral does not answer while its enable bit (``{register}``, ``{bit}``) is clear, and what to do.
+    ``pins`` names the model of its pins (``virtual/pins.py``).
+    """
+
+    part: str
     title: str
     core_name: str
     irq_count: int
@@ -97,8 +113,11 @@ class Chip:
     boot_address: int
     reset_hz: int
     control: Callable[[Timeline, int | None, Callable[[], None]], ClockControl]
+    pins: str = "stm32"
+    off: str = "its clock is off; set RCC_{register} bit {bit} first"
 
 
-def slot(row: Row, peripheral: Peripheral) -> Slot:
+def slot(chip: Chip, row: Row, peripheral: Peripheral) -> Slot:
     """The bus slot of a row, served by `peripheral`."""
-    return Slot(peripheral, row.size_bytes, row.enable_register, row.enable_bit)
+    off = chip.off.format(register=row.enable_register, bit=row.enable_bit)
+    return Slot(peripheral, row.size_bytes, row.enable_register, row.enable_bit, off)

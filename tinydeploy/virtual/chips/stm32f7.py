@@ -1,4 +1,7 @@
-"""STM32F746 (RM0385, DS10916): memory map, register boundary addresses, clock enable bits, UARTs and their pins."""
+"""STM32F72x (RM0431), F74x (RM0385) and F76x (RM0410): memory map, registers' addresses, clock enable bits, UARTs.
+
+The peripherals that they share lie at the same addresses, behind the same enable bits, on the same pins.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,22 @@ from tinydeploy.virtual.chips.stm32f7_clock import HSI_HZ, Stm32F7Clocks
 
 KIB = 1024
 
-# RM0385 "Memory organization" and "Embedded SRAM"; the flash answers on AXI and, for code in ITCM's range, at 0x200000.
-_REGIONS = (
-    Region("flash", 0x0800_0000, 1024 * KIB, writable=False),
-    Region("flash (ITCM)", 0x0020_0000, 1024 * KIB, writable=False, alias_of="flash"),
-    Region("ITCM", 0x0000_0000, 16 * KIB, writable=True),
-    Region("DTCM", 0x2000_0000, 64 * KIB, writable=True),
-    Region("SRAM", 0x2001_0000, 256 * KIB, writable=True),
-    Region("system memory", 0x1FF0_0000, 62 * KIB, writable=False),
-)
+
+def _regions(flash_kib: int, dtcm_kib: int, sram_kib: int) -> tuple[Region, ...]:
+    """ "Memory organization" and "Embedded SRAM" of the manuals: SRAM1 and SRAM2 follow DTCM without a gap.
+
+    The flash answers on AXI and, for code in ITCM's range, at 0x200000.
+    """
+    return (
+        Region("flash", 0x0800_0000, flash_kib * KIB, writable=False),
+        Region("flash (ITCM)", 0x0020_0000, flash_kib * KIB, writable=False, alias_of="flash"),
+        Region("ITCM", 0x0000_0000, 16 * KIB, writable=True),
+        Region("DTCM", 0x2000_0000, dtcm_kib * KIB, writable=True),
+        Region("SRAM", 0x2000_0000 + dtcm_kib * KIB, sram_kib * KIB, writable=True),
+        Region("system memory", 0x1FF0_0000, 59 * KIB, writable=False),
+    )
+
+
 # RM0385 "Register boundary addresses" and the RCC's enable registers.
 _APB1 = (
     ("TIM2", 0x0000, 0), ("TIM3", 0x0400, 1), ("TIM4", 0x0800, 2), ("TIM5", 0x0C00, 3), ("TIM6", 0x1000, 4),
@@ -64,21 +74,29 @@ _UARTS = (
     uart("UART8", 83, 8, tx="E1", rx="E0"),
 )
 
-STM32F746 = Chip(
-    family="stm32f7",
-    title="STM32F746",
-    core_name="m7",
-    irq_count=98,
-    regions=_REGIONS,
-    rows=_ROWS,
-    gpio_ports="ABCDEFGHIJK",
-    # RM0385 GPIOx_MODER, OSPEEDR, PUPDR: the debug port's pins.
-    gpio_reset={
-        "A": {0x00: 0xA800_0000, 0x08: 0x0C00_0000, 0x0C: 0x6400_0000},
-        "B": {0x00: 0x280, 0x08: 0xC0, 0x0C: 0x100},
-    },
-    uarts=_UARTS,
-    boot_address=0x0020_0000,  # RM0385 "Boot configuration": BOOT_ADD0 as delivered
-    reset_hz=HSI_HZ,
-    control=Stm32F7Clocks,
-)
+
+def _chip(part: str, irq_count: int, regions: tuple[Region, ...], ports: str = "ABCDEFGHIJK") -> Chip:
+    return Chip(
+        part=part,
+        title=part,
+        core_name="m7",
+        irq_count=irq_count,
+        regions=regions,
+        rows=tuple(row for row in _ROWS if not row.name.startswith("GPIO") or row.name[4:] in ports),
+        gpio_ports=ports,
+        # GPIOx_MODER, OSPEEDR, PUPDR: the debug port's pins.
+        gpio_reset={
+            "A": {0x00: 0xA800_0000, 0x08: 0x0C00_0000, 0x0C: 0x6400_0000},
+            "B": {0x00: 0x280, 0x08: 0xC0, 0x0C: 0x100},
+        },
+        uarts=_UARTS,
+        boot_address=0x0020_0000,  # "Boot configuration": BOOT_ADD0 as delivered
+        reset_hz=HSI_HZ,
+        control=Stm32F7Clocks,
+    )
+
+
+STM32F722 = _chip("STM32F722", 104, _regions(512, 64, 192), "ABCDEFGHI")  # RM0431: SRAM1 176 KiB, SRAM2 16 KiB
+STM32F746 = _chip("STM32F746", 98, _regions(1024, 64, 256))  # RM0385: SRAM1 240 KiB, SRAM2 16 KiB
+STM32F767 = _chip("STM32F767", 110, _regions(2048, 128, 384))  # RM0410: SRAM1 368 KiB, SRAM2 16 KiB
+STM32F769 = _chip("STM32F769", 110, _regions(2048, 128, 384))

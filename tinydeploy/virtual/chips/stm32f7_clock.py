@@ -1,8 +1,9 @@
-"""RCC, PWR and FLASH of the STM32F74x and F75x (RM0385 sections 3 to 5; limits of DS10916 at 2.7 to 3.6 V)."""
+"""RCC, PWR and FLASH of the STM32F72x, F74x and F76x (RM0431, RM0385, RM0410; limits of DS10916 at 2.7 to 3.6 V)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tinydeploy.virtual.clocktree import MHZ, Clocks, ahb_divider, apb_divider, mhz
 from tinydeploy.virtual.oscillators import Oscillators
@@ -30,6 +31,17 @@ _UARTS = {
     "USART1": (0, 2), "USART2": (2, 1), "USART3": (4, 1), "UART4": (6, 1),
     "UART5": (8, 1), "USART6": (10, 2), "UART7": (12, 1), "UART8": (14, 1),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The highest frequencies of the voltage regulator's present ``mode``."""
+
+    sysclk_hz: int
+    hclk_hz: int
+    apb1_hz: int
+    apb2_hz: int
+    mode: str
 
 
 class Stm32F7Clocks:
@@ -204,16 +216,21 @@ class Stm32F7Clocks:
         self._check()
         self._notify()
 
-    def _check(self) -> None:
-        clocks = self.clocks
+    def _limits(self) -> Limits:
         over_drive = self._oscillators.is_ready("ODSW")
         scale = 4 - (self.pwr.registers[CR1] >> 14 & 3)
-        limit = {1: (180, 216), 2: (168, 180)}.get(scale, (144, 144))[over_drive] * MHZ
+        top = {1: (180, 216), 2: (168, 180)}.get(scale, (144, 144))[over_drive] * MHZ
         mode = f"regulator scale {scale} {'with' if over_drive else 'without'} over-drive"
-        if clocks.hclk_hz > limit or clocks.sysclk_hz > 216 * MHZ:
-            raise SiliconError(f"runs the core at {mhz(clocks.hclk_hz)}, above the {mhz(limit)} of {mode}")
-        for name, hz, low, high in (("APB1", clocks.pclk1_hz, 45, 54), ("APB2", clocks.pclk2_hz, 90, 108)):
-            top = (high if over_drive else low) * MHZ
+        return Limits(216 * MHZ, top, (54 if over_drive else 45) * MHZ, (108 if over_drive else 90) * MHZ, mode)
+
+    def _check(self) -> None:
+        clocks = self.clocks
+        limits = self._limits()
+        if clocks.hclk_hz > limits.hclk_hz or clocks.sysclk_hz > limits.sysclk_hz:
+            raise SiliconError(
+                f"runs the core at {mhz(clocks.hclk_hz)}, above the {mhz(limits.hclk_hz)} of {limits.mode}"
+            )
+        for name, hz, top in (("APB1", clocks.pclk1_hz, limits.apb1_hz), ("APB2", clocks.pclk2_hz, limits.apb2_hz)):
             if hz > top:
                 raise SiliconError(f"runs {name} at {mhz(hz)}, above its {mhz(top)}; set its prescaler first")
         needed = (clocks.hclk_hz - 1) // (30 * MHZ)

@@ -16,6 +16,10 @@
 #define BOARD_HAS_FAULT_STATUS 1
 /* Cortex-M7: DWT registers are behind a lock. */
 #define BOARD_HAS_DWT_LOCK 0
+/* Armv8-M Mainline: a stack limit register that faults before the stack overflows. */
+#define BOARD_HAS_STACK_LIMIT 0
+/* SysTick counts cycles where there is no DWT, and its interrupt counts the wraps. */
+#define BOARD_COUNTS_WITH_SYSTICK 0
 #define BOARD_FLASH_ORIGIN 0x08000000u
 #define BOARD_FLASH_BYTES 2097152u
 #define BOARD_RAM_ORIGIN 0x20000000u
@@ -39,20 +43,27 @@
 /* LPUART1 on PG7 (TX), PG8 (RX); kernel clock APB1 */
 #define BOARD_UART_BASE 0x40008000u
 #define BOARD_UART_IRQ 70
+#define BOARD_UART_TX_IRQ 70
 #define BOARD_UART_CLOCK_HZ 120000000u
 #define BOARD_UART_BAUD 115200u
-#define BOARD_UART_BRR 266667u
+#define BOARD_UART_DIVIDER 266667u
 #define BOARD_UART_ENABLE_REGISTER 0x4002105Cu
 #define BOARD_UART_ENABLE_BIT 0u
 #define BOARD_GPIO_ENABLE_REGISTER 0x4002104Cu
 #define BOARD_UART_TX_GPIO 0x48001800u
 #define BOARD_UART_TX_GPIO_ENABLE_BIT 6u
 #define BOARD_UART_TX_PIN 7u
-#define BOARD_UART_TX_AF 8u
+#define BOARD_UART_TX_FUNCTION 8u
 #define BOARD_UART_RX_GPIO 0x48001800u
 #define BOARD_UART_RX_GPIO_ENABLE_BIT 6u
 #define BOARD_UART_RX_PIN 8u
-#define BOARD_UART_RX_AF 8u
+#define BOARD_UART_RX_FUNCTION 8u
+
+/* The vectors of the interrupts, for the table in startup.c; no other is in use. */
+#define BOARD_INTERRUPT_VECTORS(unused, uart) \
+    [16 + 0 ... 16 + 69] = {.handler = unused}, \
+    [16 + 70] = {.handler = uart}, \
+    [16 + 71 ... 16 + 94] = {.handler = unused},
 
 /* Set by every interrupt handler that has something to tell, cleared by board_wait_for_event. */
 extern volatile bool board_event;

@@ -16,6 +16,10 @@
 #define BOARD_HAS_FAULT_STATUS 1
 /* Cortex-M7: DWT registers are behind a lock. */
 #define BOARD_HAS_DWT_LOCK 1
+/* Armv8-M Mainline: a stack limit register that faults before the stack overflows. */
+#define BOARD_HAS_STACK_LIMIT 0
+/* SysTick counts cycles where there is no DWT, and its interrupt counts the wraps. */
+#define BOARD_COUNTS_WITH_SYSTICK 0
 #define BOARD_FLASH_ORIGIN 0x08000000u
 #define BOARD_FLASH_BYTES 1048576u
 #define BOARD_RAM_ORIGIN 0x20010000u
@@ -41,25 +45,32 @@
 #define BOARD_CLOCK_HPRE 0u /* AHB / 1 */
 #define BOARD_CLOCK_PPRE1 5u /* APB1 / 4 */
 #define BOARD_CLOCK_PPRE2 4u /* APB2 / 2 */
-#define BOARD_CLOCK_FALLBACK_PLL_M 16u /* from HSI, when HSE does not start */
+#define BOARD_CLOCK_FALLBACK_PLL_M 16u
 
 /* USART1 on PA9 (TX), PB7 (RX); kernel clock APB2 */
 #define BOARD_UART_BASE 0x40011000u
 #define BOARD_UART_IRQ 37
+#define BOARD_UART_TX_IRQ 37
 #define BOARD_UART_CLOCK_HZ 108000000u
 #define BOARD_UART_BAUD 115200u
-#define BOARD_UART_BRR 938u
+#define BOARD_UART_DIVIDER 938u
 #define BOARD_UART_ENABLE_REGISTER 0x40023844u
 #define BOARD_UART_ENABLE_BIT 4u
 #define BOARD_GPIO_ENABLE_REGISTER 0x40023830u
 #define BOARD_UART_TX_GPIO 0x40020000u
 #define BOARD_UART_TX_GPIO_ENABLE_BIT 0u
 #define BOARD_UART_TX_PIN 9u
-#define BOARD_UART_TX_AF 7u
+#define BOARD_UART_TX_FUNCTION 7u
 #define BOARD_UART_RX_GPIO 0x40020400u
 #define BOARD_UART_RX_GPIO_ENABLE_BIT 1u
 #define BOARD_UART_RX_PIN 7u
-#define BOARD_UART_RX_AF 7u
+#define BOARD_UART_RX_FUNCTION 7u
+
+/* The vectors of the interrupts, for the table in startup.c; no other is in use. */
+#define BOARD_INTERRUPT_VECTORS(unused, uart) \
+    [16 + 0 ... 16 + 36] = {.handler = unused}, \
+    [16 + 37] = {.handler = uart}, \
+    [16 + 38 ... 16 + 97] = {.handler = unused},
 
 /* Set by every interrupt handler that has something to tell, cleared by board_wait_for_event. */
 extern volatile bool board_event;

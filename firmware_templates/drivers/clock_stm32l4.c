@@ -1,9 +1,9 @@
-/* Clock driver of the STM32L4+: MSI, HSI16 or HSE, main PLL, voltage range 1 with or without boost,
- * flash wait states, bus prescalers, VDDIO2.
+/* Clock driver of the STM32L4 and L4+: MSI, HSI16 or HSE, main PLL, voltage range 1, on the L4+
+ * with or without boost, flash wait states, bus prescalers, VDDIO2.
  *
- * RM0432 "Dynamic voltage scaling management" (the boost sequence below), "Read access latency",
- * "PLL" and the registers of RCC, PWR and FLASH. The settings were checked when board.h was
- * generated.
+ * RM0351 and RM0432 "Dynamic voltage scaling management" (the boost sequence below), "Read access
+ * latency", "PLL" and the registers of RCC, PWR and FLASH. The settings were checked when board.h
+ * was generated.
  */
 #include "clock.h"
 

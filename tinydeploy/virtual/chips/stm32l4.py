@@ -1,9 +1,9 @@
-"""STM32L4R5 (RM0432, DS12023): memory map, register boundary addresses, clock enable bits, UARTs and their pins."""
+"""STM32L4R5 (RM0432, DS12023) and L476 (RM0351, DS10198): memory map, addresses, enable bits, UARTs and pins."""
 
 from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
-from tinydeploy.virtual.chips.stm32l4plus_clock import Stm32L4PlusClocks
+from tinydeploy.virtual.chips.stm32l4_clock import Stm32L4Clocks, Stm32L4PlusClocks
 
 KIB = 1024
 
@@ -68,7 +68,7 @@ _UARTS = (
 )
 
 STM32L4R5 = Chip(
-    family="stm32l4plus",
+    part="STM32L4R5",
     title="STM32L4R5",
     core_name="m4",
     irq_count=95,
@@ -87,4 +87,49 @@ STM32L4R5 = Chip(
     boot_address=0x0000_0000,  # RM0432 "Boot configuration": flash, aliased at 0
     reset_hz=4_000_000,
     control=Stm32L4PlusClocks,
+)
+
+_ONLY_L4PLUS = {
+    "CRS", "I2C4", "LTDC", "DSIHOST", "DMAMUX1", "DMA2D", "GFXMMU", "GPIOI", "DCMI", "HASH", "OCTOSPIM", "SDMMC1",
+    "OCTOSPI1", "OCTOSPI2",
+}  # fmt: skip
+
+STM32L476 = Chip(
+    part="STM32L476",
+    title="STM32L476",
+    core_name="m4",
+    irq_count=82,  # RM0351 "Interrupt and exception vectors": positions 0 to 81
+    # RM0351 "Embedded SRAM": SRAM1 96 KiB, SRAM2 32 KiB at 0x10000000 alone.
+    regions=(
+        Region("flash", 0x0800_0000, 1024 * KIB, writable=False),
+        Region("flash (boot alias)", 0x0000_0000, 1024 * KIB, writable=False, alias_of="flash"),
+        Region("SRAM1", 0x2000_0000, 96 * KIB, writable=True),
+        Region("SRAM2", 0x1000_0000, 32 * KIB, writable=True),
+        Region("system memory", 0x1FFF_0000, 28 * KIB, writable=False),
+    ),
+    rows=(
+        *(row for row in _ROWS if row.name not in _ONLY_L4PLUS),
+        Row("LCD", 0x4000_2400, 0x400, "APB1ENR1", 9),
+        Row("SWPMI1", 0x4000_8800, 0x400, "APB1ENR2", 2),
+        Row("SDMMC1", 0x4001_2800, 0x400, "APB2ENR", 10),
+        Row("QUADSPI", 0xA000_1000, 0x400, "AHB3ENR", 8),
+    ),
+    gpio_ports="ABCDEFGH",
+    gpio_reset={
+        "A": {0x00: 0xABFF_FFFF, 0x08: 0x0C00_0000, 0x0C: 0x6400_0000},
+        "B": {0x00: 0xFFFF_FEBF, 0x08: 0, 0x0C: 0x100},
+        **{port: {0x00: 0xFFFF_FFFF} for port in "CDEFG"},
+        "H": {0x00: 0xF},
+    },
+    uarts=(
+        uart("USART1", 37, 7, tx="A9 B6 G9", rx="A10 B7 G10"),
+        uart("USART2", 38, 7, tx="A2 D5", rx="A3 D6"),
+        uart("USART3", 39, 7, tx="B10 C4 C10 D8", rx="B11 C5 C11 D9"),
+        uart("UART4", 52, 8, tx="A0 C10", rx="A1 C11"),
+        uart("UART5", 53, 8, tx="C12", rx="D2"),
+        uart("LPUART1", 70, 8, tx="B11 C1 G7", rx="B10 C0 G8", low_power=True),
+    ),
+    boot_address=0,
+    reset_hz=4_000_000,
+    control=Stm32L4Clocks,
 )

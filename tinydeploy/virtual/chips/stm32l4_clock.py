@@ -1,4 +1,4 @@
-"""RCC, PWR and FLASH of the STM32L4+ (RM0432 sections 3, 5 and 6; limits of DS12023)."""
+"""RCC, PWR and FLASH of the STM32L4+ (RM0432, limits of DS12023) and of the STM32L47x (RM0351, DS10198)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,16 @@ _UARTS = {"USART1": (0, 2), "USART2": (2, 1), "USART3": (4, 1), "UART4": (6, 1),
 
 
 class Stm32L4PlusClocks:
-    """The L4+'s clock tree. `hse_hz` is what the board feeds (None: nothing); `changed()` follows every change."""
+    """The L4+'s clock tree. `hse_hz` is what the board feeds (None: nothing); `changed()` follows every change.
+
+    ``latency_tops_mhz``: by voltage range, the highest HCLK for 0, 1, 2 ... wait states. ``pll_input_hz``: lowest and
+    highest.
+    """
+
+    latency_tops_mhz: tuple[tuple[int, ...], ...] = ((20, 40, 60, 80, 100, 120), (8, 16, 26))
+    pll_input_hz = (2_660_000, 8 * MHZ)
+    pll_n_top = 127
+    has_boost = True
 
     def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
         self._timeline = timeline
@@ -58,9 +67,9 @@ class Stm32L4PlusClocks:
             CCIPR: lambda value: self._store(self.rcc, CCIPR, value),
         }  # fmt: skip
         self.pwr.readers = {SR2: self._read_sr2}
-        self.pwr.writers = {CR1: self._write_cr1, CR5: lambda value: self._store(self.pwr, CR5, value & _R1MODE)}
+        self.pwr.writers = {CR1: self._write_cr1, CR5: self._write_cr5}
         self.flash.writers = {
-            ACR: lambda value: self._store(self.flash, ACR, value & 0x7F0F),
+            ACR: lambda value: self._store(self.flash, ACR, value & (0x7F0F if self.has_boost else 0x7F07)),
             0x14: self._write_flash_cr,
         }
         self.reset()
@@ -167,12 +176,13 @@ class Stm32L4PlusClocks:
         if source is None or not self._oscillators.is_ready(source):
             raise SiliconError(f"turns the PLL on while its source {source or '(none chosen)'} is not ready")
         pll_input = self._pll_input_hz()
-        if not 2_660_000 <= pll_input <= 8 * MHZ:
-            raise SiliconError(f"feeds the PLL with {mhz(pll_input)}; PLLM must bring it to 2.66 to 8 MHz")
+        low, high = self.pll_input_hz
+        if not low <= pll_input <= high:
+            raise SiliconError(f"feeds the PLL with {mhz(pll_input)}; PLLM must bring it to {mhz(low)} to {mhz(high)}")
         n = self.rcc.registers[PLLCFGR] >> 8 & 0x7F
         vco = pll_input * n
         top = 128 if self._voltage_range == 2 else 344
-        if n < 8 or not 64 * MHZ <= vco <= top * MHZ:
+        if not 8 <= n <= self.pll_n_top or not 64 * MHZ <= vco <= top * MHZ:
             raise SiliconError(f"runs the PLL's VCO at {mhz(vco)} (PLLN {n}); it must be 64 to {top} MHz, PLLN from 8")
 
     def _write_pllcfgr(self, value: int) -> None:
@@ -213,6 +223,11 @@ class Stm32L4PlusClocks:
             self._vos_until_ps = self._timeline.now_ps + _VOS_US * US
         self._store(self.pwr, CR1, value)
 
+    def _write_cr5(self, value: int) -> None:
+        if not self.has_boost:
+            raise SiliconError("writes PWR_CR5, which this chip does not have")
+        self._store(self.pwr, CR5, value & _R1MODE)
+
     def _write_flash_cr(self, value: int) -> None:
         if value & (1 << 16 | 1 << 18):
             raise SiliconError("erases or programs flash, which the virtual board does not model")
@@ -231,14 +246,13 @@ class Stm32L4PlusClocks:
     def _check(self) -> None:
         clocks = self.clocks
         range_2 = self._voltage_range == 2
-        boost = not range_2 and not self.pwr.registers[CR5] & _R1MODE
+        boost = self.has_boost and not range_2 and not self.pwr.registers[CR5] & _R1MODE
         limit = (26 if range_2 else 120 if boost else 80) * MHZ
         mode = "voltage range 2" if range_2 else f"voltage range 1 {'boost' if boost else 'normal'} mode"
         if clocks.sysclk_hz > limit:
             raise SiliconError(f"runs SYSCLK at {mhz(clocks.sysclk_hz)}, above the {mhz(limit)} of {mode}")
         self._check_boost_entry(clocks)
-        step = (8 if range_2 else 20) * MHZ
-        needed = (clocks.hclk_hz - 1) // step
+        needed = sum(clocks.hclk_hz > top * MHZ for top in self.latency_tops_mhz[range_2])
         latency = self.flash.registers[ACR] & 0xF
         if latency < needed:
             raise SiliconError(
@@ -258,3 +272,12 @@ class Stm32L4PlusClocks:
             raise SiliconError(
                 f"runs the core at {mhz(clocks.hclk_hz)} at once; above 80 MHz run with HPRE at 2 for 1 us first"
             )
+
+
+class Stm32L4Clocks(Stm32L4PlusClocks):
+    """The L476's clock tree (RM0351; limits of DS10198): no boost mode, three bits of wait states."""
+
+    latency_tops_mhz = ((16, 32, 48, 64, 80), (6, 12, 18, 26))
+    pll_input_hz = (4 * MHZ, 16 * MHZ)
+    pll_n_top = 86
+    has_boost = False

@@ -1,0 +1,85 @@
+/* STM32 Nucleo-64 (NUCLEO-L476RG) (STM32L476RGT6, Cortex-M4): the facts of boards/nucleo_l476rg.toml
+ * that firmware needs, and waiting for interrupts. Frequencies in Hz, sizes in bytes.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BOARD_NAME "nucleo_l476rg"
+#define BOARD_TITLE "STM32 Nucleo-64 (NUCLEO-L476RG)"
+#define BOARD_CORE_HZ 80000000u
+#define BOARD_HAS_FPU 1
+#define BOARD_HAS_CACHES 0
+/* Armv7-M and later have configurable fault handlers and their status registers; Armv6-M has not. */
+#define BOARD_HAS_FAULT_STATUS 1
+/* Cortex-M7: DWT registers are behind a lock. */
+#define BOARD_HAS_DWT_LOCK 0
+/* Armv8-M Mainline: a stack limit register that faults before the stack overflows. */
+#define BOARD_HAS_STACK_LIMIT 0
+/* SysTick counts cycles where there is no DWT, and its interrupt counts the wraps. */
+#define BOARD_COUNTS_WITH_SYSTICK 0
+#define BOARD_FLASH_ORIGIN 0x08000000u
+#define BOARD_FLASH_BYTES 1048576u
+#define BOARD_RAM_ORIGIN 0x20000000u
+#define BOARD_RAM_BYTES 98304u
+#define BOARD_RAM2_ORIGIN 0x10000000u
+#define BOARD_RAM2_BYTES 32768u
+#define BOARD_STACK_BYTES 8192u
+#define BOARD_IRQ_COUNT 82
+
+/* Clock tree, stm32l4 */
+#define BOARD_CLOCK_SYSCLK_HZ 80000000u
+#define BOARD_CLOCK_FLASH_WAIT_STATES 4u
+#define BOARD_CLOCK_SOURCE_HSI 1
+#define BOARD_CLOCK_PLL_M 2u
+#define BOARD_CLOCK_PLL_N 20u
+#define BOARD_CLOCK_PLL_R 2u
+#define BOARD_CLOCK_VDDIO2 0
+#define BOARD_CLOCK_HPRE 0u /* AHB / 1 */
+#define BOARD_CLOCK_PPRE1 0u /* APB1 / 1 */
+#define BOARD_CLOCK_PPRE2 0u /* APB2 / 1 */
+#define BOARD_CLOCK_BOOST 0u
+
+/* USART2 on PA2 (TX), PA3 (RX); kernel clock APB1 */
+#define BOARD_UART_BASE 0x40004400u
+#define BOARD_UART_IRQ 38
+#define BOARD_UART_TX_IRQ 38
+#define BOARD_UART_CLOCK_HZ 80000000u
+#define BOARD_UART_BAUD 115200u
+#define BOARD_UART_DIVIDER 694u
+#define BOARD_UART_ENABLE_REGISTER 0x40021058u
+#define BOARD_UART_ENABLE_BIT 17u
+#define BOARD_GPIO_ENABLE_REGISTER 0x4002104Cu
+#define BOARD_UART_TX_GPIO 0x48000000u
+#define BOARD_UART_TX_GPIO_ENABLE_BIT 0u
+#define BOARD_UART_TX_PIN 2u
+#define BOARD_UART_TX_FUNCTION 7u
+#define BOARD_UART_RX_GPIO 0x48000000u
+#define BOARD_UART_RX_GPIO_ENABLE_BIT 0u
+#define BOARD_UART_RX_PIN 3u
+#define BOARD_UART_RX_FUNCTION 7u
+
+/* The vectors of the interrupts, for the table in startup.c; no other is in use. */
+#define BOARD_INTERRUPT_VECTORS(unused, uart) \
+    [16 + 0 ... 16 + 37] = {.handler = unused}, \
+    [16 + 38] = {.handler = uart}, \
+    [16 + 39 ... 16 + 81] = {.handler = unused},
+
+/* Set by every interrupt handler that has something to tell, cleared by board_wait_for_event. */
+extern volatile bool board_event;
+
+/* Sleeps until an interrupt handler has set board_event since the last call. No wake-up is lost:
+ * with interrupts masked none can come between the test and WFI, and WFI wakes on a pending one
+ * that is masked. May return early: test your condition in a loop around it. */
+static inline void board_wait_for_event(void) {
+    __asm volatile("cpsid i" ::: "memory");
+    if (!board_event) {
+        __asm volatile("dsb\n wfi" ::: "memory");
+    }
+    board_event = false;
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+#endif

@@ -1,0 +1,11 @@
+"""The chip families, one file per group that shares a clock tree: where their registers are, and the rules."""
+
+from __future__ import annotations
+
+from tinydeploy.families.base import Family, Setting
+from tinydeploy.families.stm32f import STM32F4, STM32F7
+from tinydeploy.families.stm32l4 import STM32L4, STM32L4PLUS
+
+__all__ = ["FAMILIES", "Family", "Setting"]
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (STM32F4, STM32F7, STM32L4, STM32L4PLUS)}

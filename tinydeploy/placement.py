@@ -1,0 +1,52 @@
+"""Which of a board's memories the model's arena and constants go to: the first of [placement] that has room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinydeploy.boards import Board, Memory
+from tinydeploy.fit import fit_error
+
+# What else lies in a RAM beside the arena: variables of the link, the UART's rings and the model's own state.
+_FIRMWARE_BYTES = 6 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where arena and weights go, and a sentence each about why, for people."""
+
+    arena: Memory
+    weights: Memory
+    reasons: tuple[str, ...]
+
+
+def _free(board: Board, memory: Memory) -> int:
+    taken = board.stack_bytes if memory == board.stack else 0
+    return memory.size_bytes - taken - (_FIRMWARE_BYTES if memory == board.ram else 0)
+
+
+def _choose(
+    board: Board, what: str, size_bytes: int, candidates: tuple[Memory, ...], taken: dict[str, int]
+) -> tuple[Memory, str]:
+    """The first candidate with room beside what is `taken` (bytes by memory), else the last, and the reason."""
+    passed: list[str] = []
+    for memory in candidates:
+        free = _free(board, memory) - taken.get(memory.name, 0)
+        if size_bytes <= free or memory == candidates[-1]:
+            why = f"; {' and '.join(passed)}" if passed else ""
+            return memory, f"{what} of {size_bytes:,} B in {memory.name}{why}"
+        passed.append(f"{memory.name} has only {free:,} B left")
+    raise AssertionError(candidates)
+
+
+def place(board: Board, arena_bytes: int, constants_bytes: int) -> Placement:
+    """The placement for a model whose arena and constants take so much.
+
+    Raises FitError when the arena fits none of the memories that the board has for it.
+    """
+    arena, arena_reason = _choose(board, "arena", arena_bytes, board.arena, {})
+    if arena_bytes > _free(board, arena):
+        sizes = [(f"[{memory.name}]", _free(board, memory)) for memory in board.arena]
+        raise fit_error("the arena", arena_bytes, board.name, _free(board, arena), "ram", sizes)
+    weights, weights_reason = _choose(board, "weights", constants_bytes, board.weights, {arena.name: arena_bytes})
+    return Placement(arena, weights, (arena_reason, weights_reason))

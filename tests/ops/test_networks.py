@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from support.campaign import REFERENCE, check, describe, minimize, prefix
+from support.campaign import COMPILING, REFERENCE, check, describe, minimize, prefix
 from support.strategies import Network, networks, seeded_network
 from support.tflite_writer import Code
 
@@ -48,6 +48,15 @@ def test_networks_are_varied() -> None:
     readers = [sum(t in op.inputs for op in model.ops) for model in made for t in range(len(model.tensors))]
     assert max(readers) > 1
     assert max(len(model.ops) for model in made) >= 8
+
+
+def test_a_compiler_that_fails_is_a_finding(oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise AssertionError("broken pass")
+
+    monkeypatch.setattr("support.campaign.make_unit", fail)
+    (found,) = check([("one", seeded_network(0))], oracle, tmp_path, ["m4"])
+    assert (found.name, found.where, found.detail) == ("one", COMPILING, "AssertionError: broken pass")
 
 
 def test_a_difference_is_cut_down_to_the_operators_it_needs(oracle: Oracle, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tinydeploy.reference import run_graph
 from tinydeploy.tflite import read_model
 
 HOST_PORTABLE, HOST_DSP, REFERENCE = "host C, portable", "host C, DSP kernels", "numpy reference"
+COMPILING = "compiling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,10 @@ def check(
     networks: Sequence[tuple[str, Network]], oracle: Oracle, folder: Path, cores: Iterable[str]
 ) -> list[Difference]:
     """Run all networks everywhere and compare; `folder` holds the builds."""
+    cores = tuple(cores)
     found: list[Difference] = []
     usable: list[tuple[str, Network, NDArray[np.uint8]]] = []
+    units: list[dict[str | None, Unit]] = []
     for name, network in networks:
         try:
             want = oracle.run(network.data, network.inputs)
@@ -44,17 +47,20 @@ def check(
         except TinydeployError as error:
             found.append(Difference(name, "reading", f"{type(error).__name__}: {error}"))
             continue
-        usable.append((name, network, _bytes(want, len(network.inputs))))
         found += _reference(name, network, want)
-    portable = [make_unit(name, network.data, None) for name, network, _ in usable]
-    dsp = [make_unit(name, network.data, CORES["m4"]) for name, network, _ in usable]
-    found += _compare(HOST_PORTABLE, portable, usable, folder / "host")
+        try:
+            made = {core: make_unit(name, network.data, CORES[core] if core else None) for core in (None, "m4", *cores)}
+        except Exception as error:  # whatever it is, a compiler that fails is a finding
+            found.append(Difference(name, COMPILING, f"{type(error).__name__}: {error}"))
+            continue
+        usable.append((name, network, _bytes(want, len(network.inputs))))
+        units.append(made)
+    found += _compare(HOST_PORTABLE, [made[None] for made in units], usable, folder / "host")
     # Networks without a DSP kernel compile to the same files again.
-    other = [i for i, (a, b) in enumerate(zip(portable, dsp, strict=True)) if set(a.files) != set(b.files)]
-    found += _compare(HOST_DSP, [dsp[i] for i in other], [usable[i] for i in other], folder / "dsp")
+    other = [i for i, made in enumerate(units) if set(made[None].files) != set(made["m4"].files)]
+    found += _compare(HOST_DSP, [units[i]["m4"] for i in other], [usable[i] for i in other], folder / "dsp")
     for core in cores:
-        units = [make_unit(name, network.data, CORES[core]) for name, network, _ in usable]
-        found += _compare(core, units, usable, folder / core)
+        found += _compare(core, [made[core] for made in units], usable, folder / core)
     return found
 
 

@@ -43,20 +43,19 @@ def order_channels(graph: Graph) -> Graph:
 def _orders(graph: Graph) -> dict[int, Channels]:
     """Which channel lies at each place of each tensor."""
     classes = _classes(graph)
-    blocks: dict[int, IntArray] = {}
+    blocks = {one: np.zeros(depth(graph, one), np.int64) for one in set(classes.values())}
     for tensor, fixed in _blocks(graph):
-        known = blocks.get(classes[tensor], np.zeros_like(fixed))
+        one = classes[tensor]
         # Channels that are together in both divisions.
-        blocks[classes[tensor]] = np.unique(np.stack([known, fixed]), axis=1, return_inverse=True)[1].reshape(-1)
+        blocks[one] = np.unique(np.stack([blocks[one], fixed]), axis=1, return_inverse=True)[1].reshape(-1)
     orders: dict[int, Channels] = {}
-    # A class is settled where a gather first writes it, else where it is first read by one; sources come before.
+    # A class is settled where it is first written; what it is taken from comes before.
     for tensor in (graph.input, *(op.output for op in graph.ops)):
         one = classes[tensor]
         if one not in orders:
-            count = depth(graph, tensor)
-            keys = _keys(graph, one, classes, orders, count)
-            free = np.zeros(count, np.int64)
-            orders[one] = np.lexsort((*keys[::-1], blocks.get(one, free)))
+            keys = _by_source(graph, one, classes, orders) or _by_taker(graph, one, classes, blocks)
+            number = np.arange(depth(graph, tensor))
+            orders[one] = np.lexsort((number, *keys[::-1], blocks[one]))
     return {tensor: orders[classes[tensor]] for tensor in graph.tensors}
 
 
@@ -90,25 +89,28 @@ def _blocks(graph: Graph) -> list[tuple[int, IntArray]]:
     return found
 
 
-def _keys(
-    graph: Graph, one: int, classes: dict[int, int], orders: dict[int, Channels], count: int
-) -> tuple[IntArray, ...]:
-    """By what the channels of a class are sorted: their places in the tensors that they are taken from; or, where they
-    are computed, by who takes them; and by their number."""
-    number = np.arange(count)
+def _by_source(graph: Graph, one: int, classes: dict[int, int], orders: dict[int, Channels]) -> tuple[IntArray, ...]:
+    """For each channel of a class where it is taken from: which input of a gather, which place there."""
     for op in graph.ops:
-        if isinstance(op, ChannelGather) and classes[op.output] == one:
-            places = [np.argsort(orders[classes[tensor]]) for tensor in op.inputs if classes[tensor] in orders]
-            if len(places) == len(op.inputs):
-                return op.taken[:, 0], np.array([places[at][channel] for at, channel in op.taken.tolist()])
-    takers = []
+        writes = isinstance(op, ChannelGather) and classes[op.output] == one
+        if isinstance(op, ChannelGather) and writes and all(classes[tensor] in orders for tensor in op.inputs):
+            places = [np.argsort(orders[classes[tensor]]) for tensor in op.inputs]
+            return op.taken[:, 0], np.array([places[at][channel] for at, channel in op.taken.tolist()])
+    return ()
+
+
+def _by_taker(graph: Graph, one: int, classes: dict[int, int], blocks: dict[int, IntArray]) -> tuple[IntArray, ...]:
+    """For each channel of a class where it is taken to: a number for every gather that reads it, of the block."""
+    keys = []
     for op in graph.ops:
         for at, tensor in enumerate(op.inputs):
             if isinstance(op, ChannelGather) and classes[tensor] == one:
-                takes = np.ones(count, np.int64)
-                takes[op.taken[op.taken[:, 0] == at, 1]] = 0
-                takers.append(takes)
-    return (*takers, number)
+                goal = blocks[classes[op.output]]
+                key = np.full(depth(graph, tensor), goal.max() + 1)
+                here = op.taken[:, 0] == at
+                key[op.taken[here, 1]] = goal[here]
+                keys.append(key)
+    return tuple(keys)
 
 
 def _reordered(op: Op, graph: Graph, orders: dict[int, Channels]) -> Op:

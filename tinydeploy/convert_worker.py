@@ -1,7 +1,8 @@
 """The process that hosts TFLite's converter, which leaks memory on every call and writes warnings straight to stderr.
 
-Run as ``python -P convert_worker.py MODEL.keras CALIBRATION.npy OUTPUT.tflite`` by ``quantize.py``; imports nothing of
-tinydeploy. The model takes float32 with a batch of 1; calibration is float32 (N, *input shape).
+Run by ``quantize.py`` as ``python -P convert_worker.py MODEL.keras CALIBRATION.npy OUTPUT.tflite``, or as
+``python -P convert_worker.py GRAPH.pb OUTPUT.tflite`` for a frozen graph that carries its ranges as fake quantization;
+imports nothing of tinydeploy. Models take float32 with a batch of 1; calibration is float32 (N, *input shape).
 """
 
 from __future__ import annotations
@@ -26,6 +27,20 @@ def convert(model: Any, calibration: Any) -> bytes:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = samples
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    return bytes(converter.convert())
+
+
+def convert_fake_quantized(graph_def: bytes) -> bytes:
+    """A frozen graph from ``input`` to ``output`` as a full-int8 .tflite, its scales those of its fake quantization."""
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef.FromString(graph_def)
+    imported = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+    output = imported.graph.get_operation_by_name("output").inputs[0]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([imported.prune("input:0", output.name)])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     return bytes(converter.convert())
@@ -59,6 +74,10 @@ def _frozen(tf: Any, model: Any) -> Any:
 
 def main() -> None:
     """Convert the files that the command line names."""
+    if len(sys.argv) == 3:
+        graph_file, output_file = sys.argv[1:]
+        Path(output_file).write_bytes(convert_fake_quantized(Path(graph_file).read_bytes()))
+        return
     model_file, calibration_file, output_file = sys.argv[1:]
     import keras
 

@@ -33,14 +33,30 @@ def quantize(model: Any, calibration: NDArray[np.uint8], preprocess: Preprocess)
         model_file, samples, output = (Path(folder, name) for name in ("model.keras", "samples.npy", "model.tflite"))
         model.save(model_file)
         np.save(samples, preprocess.real(_spanning(calibration)))
-        command = [sys.executable, "-P", str(_WORKER), str(model_file), str(samples), str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode != 0:
-            words = [line.strip() for line in done.stderr.splitlines() if line.strip()][-_LAST_WORDS_LINES:]
-            if "ModuleNotFoundError" in done.stderr:
-                raise ToolchainError(f"conversion failed ({'; '.join(words)}): pip install 'tinydeploy[train]'")
-            raise ModelError(f"TensorFlow's converter refused the model: {'; '.join(words) or 'without a word'}")
-        return output.read_bytes()
+        return _converted(output, model_file, samples, output)
+
+
+def quantize_trained(graph_def: bytes) -> bytes:
+    """A frozen TensorFlow graph with fake quantization (``qat.QuantizedNetwork.export``) as .tflite bytes.
+
+    Raises ModelError when the converter refuses.
+    """
+    with tempfile.TemporaryDirectory(prefix="tinydeploy-") as folder:
+        graph_file, output = Path(folder, "graph.pb"), Path(folder, "model.tflite")
+        graph_file.write_bytes(graph_def)
+        return _converted(output, graph_file, output)
+
+
+def _converted(output: Path, *arguments: Path) -> bytes:
+    """What the converter's process leaves in `output`."""
+    command = [sys.executable, "-P", str(_WORKER), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0:
+        words = [line.strip() for line in done.stderr.splitlines() if line.strip()][-_LAST_WORDS_LINES:]
+        if "ModuleNotFoundError" in done.stderr:
+            raise ToolchainError(f"conversion failed ({'; '.join(words)}): pip install 'tinydeploy[train]'")
+        raise ModelError(f"TensorFlow's converter refused the model: {'; '.join(words) or 'without a word'}")
+    return output.read_bytes()
 
 
 def _spanning(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ not; floating-point sums may come out in another order elsewhere.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,13 @@ from tinydeploy.distill import Teacher
 from tinydeploy.errors import UsageError
 from tinydeploy.preprocess import Preprocess
 from tinydeploy.progress import Watcher, ignore_progress
+from tinydeploy.qat import QuantizedNetwork
 from tinydeploy.training_loop import Learner, Step, run
 
 _EVALUATION_BATCH = 256
+# Quantization-aware training only settles in: its rate begins at this share of the recipe's.
+TUNING_SHARE = 0.1
+_TUNING_STREAM = 3
 
 
 def train(
@@ -71,11 +76,53 @@ def train(
         dataset.train,
         preprocess,
         epochs=epochs,
-        seed=seed,
+        seed=(seed,),
         checkpoint=saved,
         progress=progress,
     )
     return model, history
+
+
+def tune(
+    network: QuantizedNetwork,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    seed: int,
+    progress: Watcher = ignore_progress,
+    teacher: Teacher | None = None,
+    checkpoint: Path | None = None,
+) -> tuple[Epoch, ...]:
+    """Train `network` on, quantized, at a tenth of the recipe's learning rate and without dropout; the history.
+
+    Resumes, repeats and stops as ``train`` does.
+    """
+    if epochs < 1:
+        raise UsageError(f"--qat-epochs {epochs} is out of range; train for at least 1")
+    tf = import_tensorflow()
+    tf.config.experimental.enable_op_determinism()
+    recipe = dataclasses.replace(dataset.recipe, learning_rate=dataset.recipe.learning_rate * TUNING_SHARE)
+    data = dataclasses.replace(dataset, recipe=recipe)
+    preprocess = preprocess_of(network.spec)
+    optimizer = optimizer_for(network.model, data, network.variables)
+    step = train_step(network.logits, network.variables, optimizer, data, preprocess, teacher)
+    validate = Evaluator(network.logits, preprocess)
+    variables = [*network.variables, *optimizer.variables]
+    learner = Learner(step, variables, len(network.variables), lambda: validate.accuracy(dataset.validation))
+    saved = None
+    if checkpoint is not None:
+        key = stamp.digest(network.digest(), dataset.digest(), epochs, seed, teacher_key(teacher), tf.__version__)
+        saved = Checkpoint(checkpoint, key)
+    return run(
+        learner,
+        recipe,
+        dataset.train,
+        preprocess,
+        epochs=epochs,
+        seed=(seed, _TUNING_STREAM),
+        checkpoint=saved,
+        progress=progress,
+    )
 
 
 def preprocess_of(spec: zoo.ModelSpec) -> Preprocess:

@@ -53,7 +53,7 @@ def run(
     preprocess: Preprocess,
     *,
     epochs: int,
-    seed: int,
+    seed: tuple[int, ...],
     checkpoint: Checkpoint | None = None,
     progress: Watcher = ignore_progress,
 ) -> tuple[Epoch, ...]:
@@ -75,12 +75,12 @@ def run(
     saver = _Saver(checkpoint)
     with _interrupts() as interrupted:
         while at.epoch < epochs and not _out_of_patience(at, recipe.patience):
-            order = np.random.default_rng((seed, _SHUFFLE_STREAM, at.epoch)).permutation(count)
+            order = np.random.default_rng((*seed, _SHUFFLE_STREAM, at.epoch)).permutation(count)
             loss, rate = at.loss, 0.0
             for step in range(at.step, steps):
                 chosen = order[step * batch : (step + 1) * batch]
                 rate = rate_at(at.epoch * steps + step)
-                draw, share = _draws((seed, _AUGMENT_STREAM, at.epoch, step), recipe.augmentation.mixup)
+                draw, share = _draws((*seed, _AUGMENT_STREAM, at.epoch, step), recipe.augmentation.mixup)
                 step_loss = float(learner.step(images_of(chosen), split.labels[chosen], draw, share, np.float32(rate)))
                 loss += step_loss / steps
                 if step == steps - 1:

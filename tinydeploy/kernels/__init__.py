@@ -8,7 +8,7 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import depthwise, elementwise, matrix, movement, packed, portable, striped, tabled
+from tinydeploy.kernels import depthwise, elementwise, matrix, movement, packed, pooling, portable, striped, tabled
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
@@ -18,9 +18,11 @@ Selector = Callable[[Any, Graph], Implementation | None]
 # Candidates that need the DSP extension, best first; each returns None where it does not apply.
 DSP: dict[str, tuple[Selector, ...]] = {
     "Add": (elementwise.add_dsp,),
+    "AveragePool2D": (pooling.pool,),
     "Conv2D": (matrix.conv,),
     "DepthwiseConv2D": (depthwise.depthwise3x3, depthwise.depthwise),
     "FullyConnected": (matrix.fully_connected,),
+    "MaxPool2D": (pooling.pool,),
     "Mul": (elementwise.mul_dsp,),
     "Subtract": (elementwise.add_dsp,),
 }

@@ -44,7 +44,7 @@ def channelwise_inputs(op: Op, graph: Graph) -> tuple[int, ...]:
     elif isinstance(op, Reshape):
         alone = depth(graph, op.inputs[0]) == count
     elif isinstance(op, Mean):
-        alone = op.inner == count and op.outer == 1
+        alone = op.inner == count == depth(graph, op.inputs[0]) and op.outer == 1
     elif isinstance(op, Pad):
         alone = op.pads[3] == (0, 0)
     else:

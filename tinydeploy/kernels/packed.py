@@ -19,7 +19,7 @@ from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, Shape, window_shape
 from tinydeploy.kernels.depthwise import depthwise_overlap
 from tinydeploy.kernels.matrix import conv_overlap, pointwise_overlap
-from tinydeploy.kernels.window import window_requant
+from tinydeploy.kernels.requantize32 import window_requant
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected

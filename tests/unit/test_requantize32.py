@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import IntArray
-from tinydeploy.kernels.window import WindowRequant, window_requant
+from tinydeploy.kernels.requantize32 import WindowRequant, window_requant
 from tinydeploy.ops.base import Requant
 
 

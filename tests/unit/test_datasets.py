@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +244,34 @@ def test_a_truncated_image_is_listed(tmp_path: Path, kept: float) -> None:
         load(tmp_path)
 
 
+def test_what_cannot_be_read_is_left_out_and_listed_if_asked(tmp_path: Path) -> None:
+    save_classes(tmp_path)
+    (tmp_path / "red" / "notes.txt").write_text("red is a colour")
+    (tmp_path / "green" / "cut.png").write_bytes((tmp_path / "green" / "000.png").read_bytes()[:50])
+    found = datasets.load(None, data=tmp_path, input_size=20, skip_corrupt=True)
+    assert found.skipped == ("green/cut.png", "red/notes.txt")
+    assert len(found.train) + len(found.validation) + len(found.test) == 20
+
+
+def test_a_class_is_too_small_without_what_was_left_out(tmp_path: Path) -> None:
+    save_classes(tmp_path, 5)
+    (tmp_path / "red" / "000.png").write_text("not an image")
+    with pytest.raises(DatasetError, match=r"class 'red' has 4 image"):
+        datasets.load(None, data=tmp_path, skip_corrupt=True)
+
+
+def test_classes_out_of_balance_are_said(tmp_path: Path) -> None:
+    save_classes(tmp_path)
+    assert load(tmp_path).imbalance() is None
+    for number in range(30):
+        save_image(tmp_path / "green" / f"more{number}.png", (0, 200, number))
+    found = load(tmp_path)
+    assert found.counts() == {"train": [28, 7], "validation": [4, 1], "test": [8, 2]}
+    sentence = found.imbalance()
+    assert sentence is not None
+    assert "28 training images of 'green', 7 of 'red'" in sentence
+
+
 def test_mutated_images_never_raise_anything_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     files = []
@@ -300,16 +330,17 @@ def test_digits_take_no_folder(tmp_path: Path) -> None:
 # CIFAR-10
 
 
-def test_cifar10_without_a_network_says_what_to_do_instead(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
+def test_a_download_without_a_network_says_what_to_do_instead(tmp_path: Path, name: str) -> None:
     script = (
         "from tinydeploy import datasets, errors\n"
-        "try: datasets.load('cifar10')\n"
+        f"try: datasets.load({name!r})\n"
         "except errors.DatasetError as error: print(error)"
     )
     nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
     environment = os.environ | nowhere | {"KERAS_HOME": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
-    assert "cifar10 could not be downloaded" in done.stdout
+    assert f"{name} could not be downloaded" in done.stdout
     assert "give a copy with --data" in done.stdout
     assert "--dataset digits" in done.stdout
     assert done.stdout.count("\n") == 1
@@ -329,6 +360,156 @@ def test_cifar10_from_an_archive_of_jpegs() -> None:
     assert (np.bincount(found.test.labels) == 1_000).all()
     assert (np.bincount(found.validation.labels) == 500).all()
     assert found.train.images.shape[1:] == (32, 32, 3)
+
+
+# Fashion-MNIST
+
+
+def save_idx(folder: Path, name: str, values: np.ndarray, packed: bool = False) -> None:
+    sizes = np.array(values.shape, ">u4").tobytes()
+    data = bytes([0, 0, 8, values.ndim]) + sizes + values.astype(np.uint8).tobytes()
+    if packed:
+        (folder / f"{name}.gz").write_bytes(gzip.compress(data))
+    else:
+        (folder / name).write_bytes(data)
+
+
+@pytest.fixture
+def fashion(tmp_path: Path) -> Path:
+    """The published files, with few pictures."""
+    for prefix, count in (("train", 200), ("t10k", 50)):
+        labels = np.arange(count) % 10
+        images = np.broadcast_to((25 * labels)[:, None, None], (count, 28, 28))
+        save_idx(tmp_path, f"{prefix}-images-idx3-ubyte", images, packed=prefix == "train")
+        save_idx(tmp_path, f"{prefix}-labels-idx1-ubyte", labels)
+    return tmp_path
+
+
+def test_fashion_mnist_from_its_published_files(fashion: Path) -> None:
+    found = datasets.load("fashion_mnist", data=fashion)
+    assert (len(found.train), len(found.validation), len(found.test)) == (180, 20, 50)
+    assert found.train.images.shape[1:] == (28, 28, 1)
+    assert (found.test.images[:, 3, 4, 0] == 25 * found.test.labels).all()
+    assert found.class_names[9] == "Ankle boot"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("t10k-images-idx3-ubyte", lambda data: data[:-1], "is damaged"),
+        ("t10k-images-idx3-ubyte", lambda data: b"", "is damaged"),
+        ("train-images-idx3-ubyte.gz", lambda data: data[:99], "is damaged"),
+        ("t10k-labels-idx1-ubyte", lambda data: data[:8] + b"\xff" + data[9:], "do not belong together"),
+    ],
+)
+def test_damaged_fashion_mnist_is_named(fashion: Path, name: str, change: Callable[[bytes], bytes], said: str) -> None:
+    (fashion / name).write_bytes(change((fashion / name).read_bytes()))
+    with pytest.raises(DatasetError, match=said):
+        datasets.load("fashion_mnist", data=fashion)
+
+
+def test_a_missing_file_of_fashion_mnist_is_named(fashion: Path) -> None:
+    (fashion / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(DatasetError, match=r"has no t10k-labels-idx1-ubyte\(.gz\)"):
+        datasets.load("fashion_mnist", data=fashion)
+
+
+def test_a_folder_of_something_else_is_not_fashion_mnist(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="holds 2 classes, Fashion-MNIST has 10; leave --dataset away"):
+        datasets.load("fashion_mnist", data=save_classes(tmp_path))
+
+
+# Arrays
+
+
+def arrays(count: int = 40, dtype: str = "int8", shape: tuple[int, ...] = (7, 5)) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    inputs = rng.uniform(-3, 9, (count, *shape)) if dtype[0] == "f" else rng.integers(-5, 99, (count, *shape))
+    if dtype == "uint8":
+        inputs = inputs + 5
+    return {"inputs": inputs.astype(dtype), "labels": np.arange(count) % 4}
+
+
+def load_arrays(where: Path, **stored: np.ndarray) -> Dataset:
+    file = where / "keywords.npz"
+    np.savez(file, **stored)
+    return datasets.load(None, data=file)
+
+
+def test_int8_features_reach_the_device_as_they_are(tmp_path: Path) -> None:
+    given = arrays()
+    found = load_arrays(tmp_path, **given, class_names=np.array(["go", "no", "off", "on"]))
+    assert found.class_names == ("go", "no", "off", "on")
+    assert found.features == datasets.Features(1.0, 0)
+    splits = (found.train, found.validation, found.test)
+    assert [len(split) for split in splits] == [28, 4, 8]
+    levels = {one.astype(np.int16).tobytes() for split in splits for one in split.images}
+    assert levels == {(one.astype(np.int16) + 128)[..., None].tobytes() for one in given["inputs"]}
+
+
+def test_float_features_are_quantized_by_the_range_of_the_training_inputs(tmp_path: Path) -> None:
+    given = arrays(dtype="float32")
+    wide = {f"test_{name}": value * np.float32(2) if name == "inputs" else value for name, value in given.items()}
+    found = load_arrays(tmp_path, **given, **wide)
+    assert found.features is not None
+    assert (found.train.images.min(), found.train.images.max()) == (0, 255)
+    real = (found.test.images.astype(float) - 128 - found.features.zero_point) * found.features.scale
+    low, high = given["inputs"].min(), given["inputs"].max()
+    wanted = np.clip(wide["test_inputs"][..., None], low, high)
+    assert np.abs(real - wanted).max() <= 0.51 * found.features.scale
+    assert found.split_note == f"as the file says; validation from train by class, seed {datasets.SPLIT_SEED}"
+
+
+def test_uint8_arrays_are_images(tmp_path: Path) -> None:
+    found = load_arrays(tmp_path, **arrays(dtype="uint8", shape=(6, 6, 3)))
+    assert found.features is None
+    assert found.channels == 3
+
+
+def without(name: str) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    return lambda stored: {key: value for key, value in stored.items() if key != name}
+
+
+def spoilt(inputs: np.ndarray) -> np.ndarray:
+    inputs = inputs.astype(np.float32)
+    inputs[3, 2, 1] = np.nan
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without("labels"), "has no array 'labels'"),
+        (without("inputs"), "has no array 'inputs'"),
+        (lambda a: a | {"labels": a["labels"][:-1]}, "give an integer from 0 for each of the 40 inputs"),
+        (lambda a: a | {"labels": a["labels"] - 1}, "give an integer from 0"),
+        (lambda a: a | {"labels": a["labels"] / 2}, "give an integer from 0"),
+        (lambda a: a | {"labels": a["labels"] * 0}, "needs at least 2"),
+        (lambda a: a | {"labels": a["labels"] * 2}, r"class '1' has 0 image\(s\)"),
+        (lambda a: a | {"inputs": a["inputs"][0]}, r"inputs is \(7, 5\); it must be"),
+        (lambda a: a | {"inputs": a["inputs"].reshape(40, 7, 5, 1).repeat(2, 3)}, r"it must be \(N, height, width\)"),
+        (lambda a: a | {"inputs": a["inputs"].astype(np.int32)}, "inputs is int32; give uint8 images"),
+        (lambda a: a | {"inputs": spoilt(a["inputs"])}, "values that are no numbers"),
+        (lambda a: a | {"class_names": np.array(["go"])}, "there are 1 class_names, and labels up to 3"),
+        (lambda a: a | {"test_inputs": a["inputs"][:, 1:], "test_labels": a["labels"]}, "differ in shape or type"),
+    ],
+)
+def test_arrays_that_are_wrong_are_named(
+    tmp_path: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]], said: str
+) -> None:
+    with pytest.raises(DatasetError, match=said):
+        load_arrays(tmp_path, **change(arrays()))
+
+
+def test_a_damaged_npz_is_named(tmp_path: Path) -> None:
+    load_arrays(tmp_path, **arrays())
+    file = tmp_path / "keywords.npz"
+    for data in (b"", b"words", file.read_bytes()[:300]):
+        file.write_bytes(data)
+        with pytest.raises(DatasetError, match=r"keywords.npz cannot be read as .npz"):
+            datasets.load(None, data=file)
+    with pytest.raises(DatasetError, match="does not exist"):
+        datasets.load(None, data=tmp_path / "other.npz")
 
 
 # Telling whether the data changed

@@ -6,29 +6,40 @@ import hashlib
 import importlib.metadata
 from pathlib import Path
 
-from tinydeploy.datasets import cifar10, class_folders, digits
-from tinydeploy.datasets._base import SPLIT_SEED, Augmentation, Dataset, Recipe, Split
+from tinydeploy.datasets import _arrays, cifar10, class_folders, digits, fashion_mnist
+from tinydeploy.datasets._base import SPLIT_SEED, Augmentation, Dataset, Features, Recipe, Split
 from tinydeploy.datasets._images import decode
 from tinydeploy.errors import DatasetError, UsageError, did_you_mean
 
-__all__ = ["NAMES", "SPLIT_SEED", "Augmentation", "Dataset", "Recipe", "Split", "decode", "load", "stamp"]
+__all__ = ["NAMES", "SPLIT_SEED", "Augmentation", "Dataset", "Features", "Recipe", "Split", "decode", "load", "stamp"]
 
-NAMES = ("digits", "cifar10")
+NAMES = ("digits", "cifar10", "fashion_mnist")
 
 
-def load(name: str | None, *, data: Path | None = None, input_size: int = 48, channels: int | None = None) -> Dataset:
-    """The dataset `name`, or the class folders in `data` when `name` is None; cifar10 takes a local copy in `data`.
+def load(
+    name: str | None,
+    *,
+    data: Path | None = None,
+    input_size: int = 48,
+    channels: int | None = None,
+    skip_corrupt: bool = False,
+) -> Dataset:
+    """The dataset `name`, or the class folders or arrays (.npz) in `data` when `name` is None.
 
-    `input_size` bounds the size at which large images are kept. `channels` is what the network will take (1 grey, 3
-    RGB); None leaves the data's own. Raises UsageError for an unknown name, DatasetError for unusable data.
+    cifar10 and fashion_mnist take a local copy in `data`. `input_size` bounds the size at which large images are kept.
+    `channels` is what the network will take (1 grey, 3 RGB); None leaves the data's own. `skip_corrupt` leaves out
+    what cannot be read instead of refusing it. Raises UsageError for an unknown name, DatasetError for unusable data.
     """
     _check(name, data)
     if name == "digits":
         return digits.load()
-    if name == "cifar10":
-        return cifar10.load(data, input_size=input_size, channels=channels)
+    if name is not None:
+        known = {"cifar10": cifar10.load, "fashion_mnist": fashion_mnist.load}
+        return known[name](data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt)
     assert data is not None
-    return class_folders.load(data, input_size=input_size, channels=channels)
+    if data.suffix == ".npz":
+        return _arrays.load(data)
+    return class_folders.load(data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt)
 
 
 def stamp(name: str | None, *, data: Path | None = None) -> str:
@@ -45,7 +56,7 @@ def stamp(name: str | None, *, data: Path | None = None) -> str:
             state.update(b"missing")
     if data is not None:
         if not data.exists():
-            raise DatasetError(f"{data} does not exist; give a folder of class folders, or an archive of one")
+            raise DatasetError(f"{data} does not exist; give a folder or archive of class folders, or an .npz")
         for file in [data, *sorted(data.rglob("*"))]:
             status = file.stat()
             entry = (file.relative_to(data).as_posix(), file.is_dir(), status.st_size, status.st_mtime_ns)
@@ -55,9 +66,9 @@ def stamp(name: str | None, *, data: Path | None = None) -> str:
 
 def _check(name: str | None, data: Path | None) -> None:
     if name is None and data is None:
-        raise UsageError(f"no dataset; choose --dataset {' or '.join(NAMES)}, or give --data FOLDER")
+        raise UsageError(f"no dataset; choose --dataset {' or '.join(NAMES)}, or give --data FOLDER or FILE.npz")
     if name is not None and name not in NAMES:
-        hint = did_you_mean(name, NAMES) or f"; choose from {', '.join(NAMES)}, or give --data FOLDER"
+        hint = did_you_mean(name, NAMES) or f"; choose from {', '.join(NAMES)}, or give --data FOLDER or FILE.npz"
         raise UsageError(f"unknown dataset {name!r}{hint}")
     if name == "digits" and data is not None:
         raise UsageError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,14 @@ from numpy.typing import NDArray
 from tinydeploy.errors import DatasetError
 
 MIN_IMAGES_PER_CLASS = 5
+# From this ratio of largest to smallest class on the accuracy by class is worth a look.
+IMBALANCED = 3
 SPLIT_SEED = 0
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
+_TRAINING_STEPS = 1500
+_EPOCHS_RANGE = (10, 200)
+_LEARNING_RATE = 1e-2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +74,30 @@ class Recipe:
     patience: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """How inputs that are no images became levels of 0 to 255: the device takes ``round(x / scale) + zero_point``.
+
+    A level is that int8 value + 128, so that features go through training as pixels do.
+    """
+
+    scale: float
+    zero_point: int
+
+    def levels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Feature values as levels, saturated."""
+        steps = np.floor(values / self.scale + 0.5) + self.zero_point
+        return (np.clip(steps, -128, 127) + 128).astype(np.uint8)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """A labelled image set. `source` says in words where it came from (no path), `split_note` how it was split.
 
     The test split takes no part in training, calibration or any choice made during them; the validation split is only
-    looked at. `images` keep their own size where they all share one: ``Preprocess`` brings them to the input's.
+    looked at, unless the recipe has a patience. `images` keep their own size where they all share one: ``Preprocess``
+    brings them to the input's; `features`, where there are any, cannot be resized. `skipped` names the files that were
+    asked to be left out because they are no readable images.
     """
 
     name: str
@@ -83,11 +108,31 @@ class Dataset:
     validation: Split
     test: Split
     recipe: Recipe
+    features: Features | None = None
+    skipped: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
         """1 for grey, 3 for RGB."""
         return int(self.train.images.shape[-1])
+
+    def counts(self) -> dict[str, list[int]]:
+        """How many images of each class each split has."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {
+            name: np.bincount(split.labels, minlength=len(self.class_names)).tolist() for name, split in splits.items()
+        }
+
+    def imbalance(self) -> str | None:
+        """A sentence where the largest class of the training split has several times the images of the smallest."""
+        counts = self.counts()["train"]
+        few, many = int(np.argmin(counts)), int(np.argmax(counts))
+        if counts[many] < IMBALANCED * counts[few]:
+            return None
+        return (
+            f"the classes are out of balance: {counts[many]:,} training images of {self.class_names[many]!r}, "
+            f"{counts[few]:,} of {self.class_names[few]!r}; look at the accuracy by class, not at the mean"
+        )
 
     def digest(self) -> str:
         """SHA-256, in hex, of everything that training sees: names, splits, every pixel and label, the recipe."""
@@ -117,6 +162,37 @@ def stratified(labels: NDArray[np.int64], shares: Sequence[float], seed: int) ->
 def take(images: NDArray[np.uint8], labels: NDArray[np.int64], chosen: NDArray[np.int64]) -> Split:
     """The chosen images and labels as a split."""
     return Split(images[chosen], labels[chosen])
+
+
+def split_off(part: Split, missing: Sequence[str]) -> dict[str, Split]:
+    """`part` as train and the `missing` splits (of test and validation), by class and seed."""
+    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
+    chosen = stratified(part.labels, [shares[name] for name in missing], SPLIT_SEED)
+    names = [*missing, "train"]
+    return {name: take(part.images, part.labels, one) for name, one in zip(names, chosen, strict=True)}
+
+
+def split_note(given: str, missing: Sequence[str]) -> str:
+    """In words how the splits came about: as they were `given`, but for those `missing`."""
+    if set(missing) == {"test", "validation"}:
+        return f"by class, 70 : 10 : 20, seed {SPLIT_SEED}"
+    return given + (f"; {missing[0]} from train by class, seed {SPLIT_SEED}" if missing else "")
+
+
+def with_validation(
+    name: str, source: str, class_names: tuple[str, ...], train: Split, test: Split, recipe: Recipe
+) -> Dataset:
+    """A data set that comes with its own test set; validation is a tenth of train, by class."""
+    splits = split_off(train, ["validation"])
+    note = f"its own test set; validation a tenth of train by class, seed {SPLIT_SEED}"
+    return Dataset(name, source, note, class_names, splits["train"], splits["validation"], test, recipe)
+
+
+def recipe_for(train_images: int, augmentation: Augmentation) -> Recipe:
+    """For data that nobody has tried: enough steps for a small network, however few the images."""
+    least, most = _EPOCHS_RANGE
+    epochs = math.ceil(_TRAINING_STEPS / max(1, train_images // 64))
+    return Recipe(epochs=min(max(epochs, least), most), learning_rate=_LEARNING_RATE, augmentation=augmentation)
 
 
 def require_images(counts: Sequence[int], class_names: Sequence[str], where: str) -> None:

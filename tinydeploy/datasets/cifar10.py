@@ -11,30 +11,27 @@ import numpy as np
 
 from tinydeploy._tensorflow import import_keras
 from tinydeploy.datasets import class_folders
-from tinydeploy.datasets._base import (
-    SPLIT_SEED,
-    VALIDATION_SHARE,
-    Augmentation,
-    Dataset,
-    Recipe,
-    Split,
-    stratified,
-    take,
-)
+from tinydeploy.datasets._base import Augmentation, Dataset, Recipe, Split, with_validation
 from tinydeploy.errors import DatasetError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # The customary four pixels of shift, and mirrors: an aeroplane flies both ways.
-RECIPE = Recipe(epochs=30, learning_rate=5e-3, augmentation=Augmentation(shift=0.125, flip=True))
+RECIPE = Recipe(
+    epochs=30,
+    learning_rate=3e-3,
+    augmentation=Augmentation(shift=0.125, flip=True),
+    weight_decay=0.02,
+    batch_size=128,
+)
 
 
-def load(path: Path | None, *, input_size: int, channels: int | None) -> Dataset:
+def load(path: Path | None, *, input_size: int, channels: int | None, skip_corrupt: bool) -> Dataset:
     """CIFAR-10 from `path`, a folder or archive of class folders, or else through Keras's download and its cache.
 
     Validation is a tenth of the training set, by class.
     """
     if path is not None:
-        found = class_folders.load(path, input_size=input_size, channels=channels)
+        found = class_folders.load(path, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt)
         if found.class_names != CLASS_NAMES:
             raise DatasetError(
                 f"{path} does not hold CIFAR-10's ten classes ({', '.join(CLASS_NAMES[:3])}, …); "
@@ -50,15 +47,11 @@ def load(path: Path | None, *, input_size: int, channels: int | None) -> Dataset
             f"cifar10 could not be downloaded ({error}); give a copy with --data FOLDER_OR_ARCHIVE of class folders, "
             "or train on --dataset digits, which needs no network"
         ) from error
-    labels = np.asarray(train_labels, np.int64).reshape(-1)
-    validation, train = stratified(labels, (VALIDATION_SHARE,), SPLIT_SEED)
-    return Dataset(
-        name="cifar10",
-        source="CIFAR-10 through keras.datasets",
-        split_note=f"its own test set; validation a tenth of train by class, seed {SPLIT_SEED}",
-        class_names=CLASS_NAMES,
-        train=take(train_images, labels, train),
-        validation=take(train_images, labels, validation),
-        test=Split(np.asarray(test_images), np.asarray(test_labels, np.int64).reshape(-1)),
-        recipe=RECIPE,
+    return with_validation(
+        "cifar10",
+        "CIFAR-10 through keras.datasets",
+        CLASS_NAMES,
+        Split(np.asarray(train_images), np.asarray(train_labels, np.int64).reshape(-1)),
+        Split(np.asarray(test_images), np.asarray(test_labels, np.int64).reshape(-1)),
+        RECIPE,
     )

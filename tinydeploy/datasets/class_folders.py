@@ -7,7 +7,6 @@ other file that is not an image is an error.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.datasets._base import (
-    SPLIT_SEED,
-    TEST_SHARE,
-    VALIDATION_SHARE,
-    Augmentation,
-    Dataset,
-    Recipe,
-    Split,
-    require_images,
-    stratified,
-    take,
-)
+from tinydeploy.datasets._base import Augmentation, Dataset, Split, recipe_for, require_images, split_note, split_off
 from tinydeploy.datasets._images import Decoded, decode, read_entries
 from tinydeploy.errors import DatasetError
 from tinydeploy.preprocess import Preprocess, to_channels
@@ -35,42 +23,39 @@ _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "te
 _SPLITS |= {"val": "validation", "valid": "validation", "validation": "validation"}
 _NAMED_BAD_FILES = 3
 
-# Enough steps for a small network, however few the images; no flips, for nobody knows whether left and right matter.
-_TRAINING_STEPS = 1500
-_EPOCHS_RANGE = (10, 200)
-_LEARNING_RATE = 1e-2
+# No flips, for nobody knows whether left and right matter.
 _AUGMENTATION = Augmentation(shift=0.08, rotation=10, zoom=0.12)
 
 
-def load(path: Path, *, input_size: int, channels: int | None) -> Dataset:
+def load(path: Path, *, input_size: int, channels: int | None, skip_corrupt: bool = False) -> Dataset:
     """The images under `path`, cropped and scaled down to `input_size` where they are larger.
 
-    `channels` None keeps grey images grey if all of them are. DatasetError says what is wrong with the folder.
+    `channels` None keeps grey images grey if all of them are. Files in class folders that are no readable images are
+    an error, or with `skip_corrupt` left out and listed. DatasetError says what is wrong with the folder.
     """
-    classes, images = _read(path, input_size, channels)
-    present = {split for split, _ in classes}
+    classes, images, skipped = _read(path, input_size, channels, skip_corrupt)
+    present = {split or "train" for split, _ in classes}
     class_names = sorted({name for _, name in classes})
-    parts = {split: _part(images, split, class_names) for split in sorted(present)}
-    if present == {""}:
-        _require(parts[""], class_names, str(path))
-        note, splits = f"by class, 70 : 10 : 20, seed {SPLIT_SEED}", _split(parts[""], ("test", "validation"))
-    else:
-        if "train" not in parts:
-            raise DatasetError(f"{path} has a {'/'.join(sorted(present))} folder but no train folder; add it")
-        for split, part in parts.items():
-            _require(part, class_names, f"{path}/{split}")
-        missing = [split for split in ("test", "validation") if split not in parts]
-        splits = parts | _split(parts["train"], missing)
-        note = "as the folders say" + (f"; {', '.join(missing)} from train by class, seed {SPLIT_SEED}" * bool(missing))
+    if "train" not in present:
+        raise DatasetError(f"{path} has a {'/'.join(sorted(present))} folder but no train folder; add it")
+    by_split = any(split for split, _ in classes)
+    parts = {}
+    for split in sorted(present):
+        parts[split] = _part(images, split if by_split else "", class_names)
+        counts = np.bincount(parts[split].labels, minlength=len(class_names)).tolist()
+        require_images(counts, class_names, f"{path}/{split}" if by_split else str(path))
+    missing = [split for split in ("test", "validation") if split not in parts]
+    parts |= split_off(parts["train"], missing)
     return Dataset(
         name=path.name.split(".")[0],
         source=path.name,
-        split_note=note,
+        split_note=split_note("as the folders say", missing),
         class_names=tuple(class_names),
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
-        recipe=_recipe(len(splits["train"])),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
+        recipe=recipe_for(len(parts["train"]), _AUGMENTATION),
+        skipped=tuple("/".join(parts) for parts in skipped),
     )
 
 
@@ -97,8 +82,10 @@ class _Layout:
         return None
 
 
-def _read(path: Path, input_size: int, channels: int | None) -> tuple[set[_Key], list[tuple[_Key, Decoded]]]:
-    """All classes, empty ones too, and every image; all images of one size and channel count, in order of path."""
+def _read(
+    path: Path, input_size: int, channels: int | None, skip_corrupt: bool
+) -> tuple[set[_Key], list[tuple[_Key, Decoded]], list[_Parts]]:
+    """All classes, empty ones too; the images, of one size and channel count, in order of path; what was unreadable."""
     images: dict[_Parts, Decoded] = {}
     folders: list[_Parts] = []
     bad: list[_Parts] = []
@@ -112,13 +99,15 @@ def _read(path: Path, input_size: int, channels: int | None) -> tuple[set[_Key],
         else:
             images[parts] = image
     layout = _layout(list(images))
-    _refuse_bad([parts for parts in bad if layout.place(parts)], path)
+    unreadable = sorted(parts for parts in bad if layout.place(parts))
+    if not skip_corrupt:
+        _refuse_bad(unreadable, path)
     found = [(key, image) for parts, image in sorted(images.items()) if (key := layout.place(parts))]
     if not found:
         raise DatasetError(f"{path} holds no class folders of images; lay it out as {path}/<class>/<image>")
     inside_folders = (layout.place((*parts, "any file")) for parts in folders)
     classes = {key for key in inside_folders if key} | {key for key, _ in found}
-    return classes, _alike(found, input_size, channels)
+    return classes, _alike(found, input_size, channels), unreadable
 
 
 def _layout(images: Sequence[_Parts]) -> _Layout:
@@ -134,9 +123,12 @@ def _layout(images: Sequence[_Parts]) -> _Layout:
 
 def _refuse_bad(bad: Sequence[_Parts], path: Path) -> None:
     if bad:
-        named = ", ".join("/".join(parts) for parts in sorted(bad)[:_NAMED_BAD_FILES])
+        named = ", ".join("/".join(parts) for parts in bad[:_NAMED_BAD_FILES])
         more = f" and {len(bad) - _NAMED_BAD_FILES} more" if len(bad) > _NAMED_BAD_FILES else ""
-        raise DatasetError(f"{path}: no readable image: {named}{more}; repair or remove what is listed")
+        raise DatasetError(
+            f"{path}: no readable image: {named}{more}; repair or remove what is listed, or leave it out with "
+            "--skip-corrupt"
+        )
 
 
 def _alike(found: Sequence[tuple[_Key, Decoded]], input_size: int, channels: int | None) -> list[tuple[_Key, Decoded]]:
@@ -155,21 +147,3 @@ def _part(images: Sequence[tuple[_Key, Decoded]], split: str, class_names: Seque
     shape = images[0][1].shape
     pixels: NDArray[np.uint8] = np.stack([image for _, image in mine]) if mine else np.empty((0, *shape), np.uint8)
     return Split(pixels, np.array([label[name] for name, _ in mine], np.int64))
-
-
-def _require(part: Split, class_names: Sequence[str], where: str) -> None:
-    require_images(np.bincount(part.labels, minlength=len(class_names)).tolist(), class_names, where)
-
-
-def _split(part: Split, missing: Sequence[str]) -> dict[str, Split]:
-    """`part` as train and the `missing` splits."""
-    shares = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
-    chosen = stratified(part.labels, [shares[name] for name in missing], SPLIT_SEED)
-    names = [*missing, "train"]
-    return {name: take(part.images, part.labels, one) for name, one in zip(names, chosen, strict=True)}
-
-
-def _recipe(train_images: int) -> Recipe:
-    least, most = _EPOCHS_RANGE
-    epochs = math.ceil(_TRAINING_STEPS / max(1, train_images // 64))
-    return Recipe(epochs=min(max(epochs, least), most), learning_rate=_LEARNING_RATE, augmentation=_AUGMENTATION)

@@ -19,7 +19,7 @@ from tinydeploy.calls import C_TYPES, Names, kernels, name_all, prototypes, step
 from tinydeploy.compiler import Program
 from tinydeploy.kernels.base import Constant, Implementation, plus
 from tinydeploy.kernels.matrix_parts import matrix_parts
-from tinydeploy.kernels.schedule import row_schedule, unrolled_schedule
+from tinydeploy.kernels.schedule import row_schedule
 from tinydeploy.kernels.window3 import layer_code
 from tinydeploy.resources import resource_dir
 
@@ -123,7 +123,6 @@ def environment() -> jinja2.Environment:
     env.filters["c_string"] = _c_string
     env.filters["c_comment"] = _c_comment
     env.globals["row_schedule"] = row_schedule
-    env.globals["unrolled_schedule"] = unrolled_schedule
     env.globals["matrix_parts"] = matrix_parts
     env.globals["window3"] = layer_code
     env.globals["plus"] = plus

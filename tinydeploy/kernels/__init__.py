@@ -8,7 +8,18 @@ from typing import Any
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels import depthwise, elementwise, matrix, movement, packed, pooling, portable, striped, tabled
+from tinydeploy.kernels import (
+    depthwise,
+    elementwise,
+    matrix,
+    movement,
+    packed,
+    planes,
+    pooling,
+    portable,
+    striped,
+    tabled,
+)
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
@@ -20,7 +31,7 @@ DSP: dict[str, tuple[Selector, ...]] = {
     "Add": (elementwise.add_dsp,),
     "AveragePool2D": (pooling.pool,),
     "Conv2D": (matrix.conv,),
-    "DepthwiseConv2D": (depthwise.depthwise3x3, depthwise.depthwise),
+    "DepthwiseConv2D": (planes.one_channel, depthwise.depthwise3x3, planes.planes, depthwise.depthwise),
     "FullyConnected": (matrix.fully_connected,),
     "MaxPool2D": (pooling.pool,),
     "Mul": (elementwise.mul_dsp,),

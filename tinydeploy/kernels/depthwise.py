@@ -20,22 +20,27 @@ _LOW = 12
 
 
 def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
-    """3 x 3 DEPTHWISE_CONV_2D with one filter per channel, in assembly."""
+    """DEPTHWISE_CONV_2D up to 3 x 3 with one filter per channel, in assembly; smaller windows get weights of 0."""
     stride_h, stride_w = op.window.stride
-    count = op.weights.shape[2]
-    square = op.weights.shape[:2] == (3, 3) and stride_h in (1, 2) and stride_w in (1, 2)
+    kernel_h, kernel_w, count = op.weights.shape
+    small = max(kernel_h, kernel_w) <= 3 <= kernel_h * kernel_w
+    square = small and stride_h in (1, 2) and stride_w in (1, 2)
     natural = (op.requant.act_min, op.requant.act_max) == (-128, 127)
     if not square or not natural or op.multiplier != 1 or op.window.dilation != (1, 1):
         return None
     sizes = window_shape(graph, op.inputs[0], op.output, op.window)
     in_h, in_w, out_h, out_w = (int(sizes[key]) for key in ("in_h", "in_w", "out_h", "out_w"))
-    pad_h, pad_w = op.window.pad
+    # A single row or column of weights becomes the middle one.
+    shift_h, shift_w = int(kernel_h == 1), int(kernel_w == 1)
+    pad_h, pad_w = op.window.pad[0] + shift_h, op.window.pad[1] + shift_w
     below = (out_h - 1) * stride_h - pad_h + 3 - in_h
     right = (out_w - 1) * stride_w - pad_w + 3 - in_w
     # An output may miss one row and one column of the input, and only the first and last ones do.
     if max(pad_h, pad_w, below, right) > 1 or in_w < 2 or in_h < 2 or pad_h + max(below, 0) > out_h:
         return None
-    weights = op.weights.astype(np.int64).reshape(9, count).T
+    window = np.zeros((3, 3, count), np.int64)
+    window[shift_h : shift_h + kernel_h, shift_w : shift_w + kernel_w] = op.weights
+    weights = window.reshape(9, count).T
     channels = requantize_channels(op.requant, weights, op.bias - op.input_zero_point * weights.sum(axis=1))
     form = _assembly_form(op, channels, weights)
     row_bytes = in_w * count
@@ -49,6 +54,10 @@ def depthwise3x3(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
         f"{in_h}x{in_w}x{count}",
         {
             **sizes,
+            "kernel_h": 3,
+            "kernel_w": 3,
+            "pad_h": pad_h,
+            "pad_w": pad_w,
             "requant": channels.requant,
             "scale": channels.scale,
             "shift": form.shift,

@@ -48,17 +48,6 @@ def row_schedule(in_w: int, out_w: int, kernel_w: int, stride_w: int, pad_w: int
     return _fold(accumulators, columns, accumulators * stride_w)
 
 
-def unrolled_schedule(in_w: int, out_w: int, kernel_w: int, stride_w: int, pad_w: int, outputs: int) -> RowSchedule:
-    """The same, the loop's body written out for up to `outputs` outputs, and no loop where it would turn once."""
-    plan = row_schedule(in_w, out_w, kernel_w, stride_w, pad_w)
-    most = max(1, outputs // plan.accumulators)
-    copies = max((n for n in range(1, most + 1) if plan.repeats % n == 0), default=1)
-    body, repeats = plan.body * copies, plan.repeats // copies
-    if repeats <= 1:
-        return RowSchedule(plan.accumulators, plan.before + body * repeats + plan.after, (), 0, ())
-    return RowSchedule(plan.accumulators, plan.before, body, repeats, plan.after)
-
-
 def _fold(accumulators: int, columns: Sequence[Column], period: int) -> RowSchedule:
     """Find the longest stretch that repeats with `period`, and make it a loop where it repeats at least twice."""
     best = (0, 0)  # repeats, start

@@ -28,14 +28,14 @@ Selector = Callable[[Any, Graph], Implementation | None]
 
 # Candidates that need the DSP extension, best first; each returns None where it does not apply.
 DSP: dict[str, tuple[Selector, ...]] = {
-    "Add": (elementwise.add_dsp,),
+    "Add": (elementwise.add_linear, elementwise.add_dsp),
     "AveragePool2D": (pooling.pool,),
     "Conv2D": (matrix.conv,),
     "DepthwiseConv2D": (planes.one_channel, depthwise.depthwise3x3, planes.planes, depthwise.depthwise),
     "FullyConnected": (matrix.fully_connected,),
     "MaxPool2D": (pooling.pool,),
     "Mul": (elementwise.mul_dsp,),
-    "Subtract": (elementwise.add_dsp,),
+    "Subtract": (elementwise.add_linear, elementwise.add_dsp),
 }
 
 # Candidates for cores without it.

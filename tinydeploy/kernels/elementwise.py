@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinydeploy.fixedpoint import IntArray, Multiplier
@@ -13,6 +15,54 @@ from tinydeploy.ops.mul import Mul
 from tinydeploy.ops.operands import BinaryOp, Operand
 
 _HALF = Multiplier(1 << 30, 0)
+
+
+def add_linear(op: Add, graph: Graph) -> Implementation | None:
+    """ADD or SUB of equal shapes as a sum of two products, where that equals TFLM's roundings for every pair of values.
+
+    Of the exact factors little is lost: they have 31 bits, the sum some 20 after the point. The constant must put each
+    of the 65,536 sums on its side of the thresholds; where two pairs want different ones there is none.
+    """
+    a, b = op.operands
+    if a.tensor is None or b.tensor is None or a.shape != b.shape:
+        return None
+    output = op.multiplier.mantissa * 2.0 ** (op.multiplier.shift - 31 + LEFT_SHIFT)
+    ratios = [side.multiplier.mantissa * 2.0 ** (side.multiplier.shift - 31) * output for side in (a, b)]
+    ratios[1] *= op.sign
+    # The sum of both products keeps below 2^30, so that the constant fits beside it; a factor is below 2^31.
+    shift = min(30 - math.frexp(128 * sum(map(abs, ratios)))[1], 22)
+    if shift < 8:
+        return None
+    factors = [round(ratio * 2.0 ** (shift + 8)) for ratio in ratios]
+    if max(map(abs, factors)) >= 1 << 31:
+        return None
+    q = np.arange(-128, 128, dtype=np.int64)
+    sums = (((q << 8) * factors[0]) >> 16)[:, None] + (((q << 8) * factors[1]) >> 16)
+    wanted = op.apply(q[:, None], q).astype(np.int64)
+    # A clamp takes care of what lies beyond it.
+    above = np.where(wanted > op.act_min, (wanted << shift) - sums, -(1 << 40)).max()
+    below = np.where(wanted < op.act_max, ((wanted + 1) << shift) - sums, 1 << 40).min()
+    constant = int(above + below) // 2
+    if (
+        not above <= constant < below
+        or max(abs(int(end)) for end in (sums.min(), sums.max())) + abs(constant) >= 1 << 31
+    ):
+        return None
+    elements = math.prod(a.shape)
+    return Implementation(
+        "td_add_s8_dsp",
+        f"{op.kind}_{elements}",
+        {
+            "elements": elements,
+            "factor_a": factors[0],
+            "factor_b": factors[1],
+            "constant": constant,
+            "shift": shift,
+            "act_min": op.act_min,
+            "act_max": op.act_max,
+        },
+        in_place=True,
+    )
 
 
 def add_dsp(op: Add, graph: Graph) -> Implementation | None:

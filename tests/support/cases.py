@@ -6,6 +6,7 @@ runs the same tables: numpy reference, C on the host, C on the virtual cores.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from support.case import Build, Case
 from support.cases_elementwise import elementwise_cases
+from support.cases_matrix import matrix_cases
 from support.cases_movement import movement_cases
 from support.net import Net
 from support.tflite_writer import Activation, Padding
@@ -319,6 +321,7 @@ def edge_cases() -> Iterator[Case]:
 TABLES: dict[str, list[Case]] = {}
 for _table in (
     conv_cases,
+    functools.partial(matrix_cases, NUMBERS),
     depthwise_cases,
     fully_connected_cases,
     add_cases,

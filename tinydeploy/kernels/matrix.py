@@ -40,27 +40,30 @@ CHOICES = BALANCED
 
 
 def conv(op: Conv2D, graph: Graph) -> Implementation | None:
-    """Dense CONV_2D as a matrix product over patches."""
-    if op.groups != 1 or op.window.dilation != (1, 1):
+    """CONV_2D as a matrix product over patches; one with groups, as one on a slice of the channels for each."""
+    if op.window.dilation != (1, 1):
         return None
     sizes = window_shape(graph, op.inputs[0], op.output, op.window)
     out_h, out_w = sizes["out_h"], sizes["out_w"]
     kernel_h, kernel_w, depth = op.weights.shape[1:]
-    stride_w = op.window.stride[1]
+    stride_w, in_c = op.window.stride[1], depth * op.groups
     if op.window.is_pointwise:
         # All pixels are one row.
         cut = cut_row(out_h * out_w) if out_w > 1 else Cut((0, 0, out_h))
-        layer = _layer(op, cut, 1, 1, depth, depth, None)
-        overlap = pointwise_overlap(depth, len(op.weights))
+        layer = _layer(op, op.groups, cut, in_c, None)
+        overlap: Overlap | None = pointwise_overlap(in_c, len(op.weights))
     else:
         cut = cut_row(out_w)
-        layer = _layer(op, cut, kernel_h, kernel_w, depth, stride_w * depth, shared_taps(kernel_w, stride_w, depth))
+        layer = _layer(op, op.groups, cut, stride_w * in_c, shared_taps(kernel_w, stride_w, depth))
         overlap = block_overlap(op, graph, list(accumulate(cut.blocks * out_h)))
     if layer is None:
         return None
     shape, constants = layer
     frame = _frame(op, sizes, cut)
-    if frame["framed"]:
+    if op.groups > 1:
+        # Each group goes over all of the input again.
+        overlap = None
+    elif frame["framed"]:
         overlap = Overlap(-graph.tensors[op.inputs[0]].size_bytes)
     return Implementation(
         "td_conv_s8_dsp",
@@ -75,7 +78,7 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
 def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
     """FULLY_CONNECTED as a pointwise convolution over its rows."""
     out_c, depth = op.weights.shape
-    layer = _layer(op, cut_row(op.rows), 1, 1, depth, depth, None)
+    layer = _layer(op, 1, cut_row(op.rows), depth, None)
     if layer is None:
         return None
     shape, constants = layer
@@ -101,38 +104,38 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
 
 
 def _layer(
-    op: Conv2D | FullyConnected,
-    cut: Cut,
-    kernel_h: int,
-    kernel_w: int,
-    depth: int,
-    step_bytes: int,
-    shared: Taps | None,
+    op: Conv2D | FullyConnected, groups: int, cut: Cut, step_bytes: int, shared: Taps | None
 ) -> tuple[Shape, tuple[Constant, ...]] | None:
     """What the template must know of a layer, and its constants; None where sums of pairs do not fit.
 
     Output pixels are `step_bytes` of input apart. `shared` are taps that may share columns.
     """
+    kernel_h, kernel_w, depth = (1, 1, *op.weights.shape[1:])[-3:]
     out_c = len(op.weights)
     matrix = op.weights.reshape(out_c, -1).astype(np.int64)
     bias = op.bias - op.input_zero_point * matrix.sum(axis=1)
     channels = requantize_channels(op.requant, matrix, bias)
     natural = (op.requant.act_min, op.requant.act_max) == (-128, 127)
-    assembly = in_assembly(channels, out_c, natural)
-    taps = shared if assembly else None
+    words = (depth * kernel_h * kernel_w + 1) // 2
+    covered = in_assembly(channels, out_c, groups, natural)
+    wide = covered and cut.sizes != (1,) and words <= CHOICES.wide_words
+    # Narrow weights give sums with a scale of 8 for nothing.
+    assembly = covered and (wide or channels.requant == "right" or channels.scale == 8)
+    taps = shared if assembly and not wide else None
+    if groups > 1 and (not assembly or (taps is None and kernel_w > 1)):
+        return None
     if taps is not None:
         order = window_order(kernel_h, kernel_w, depth, taps)
     else:
         order = patch_order(kernel_h, kernel_w * depth)
     packed = pack_pairs(matrix[:, order])
-    words = (len(order) + 1) // 2
-    pairs = 2 if cut.sizes == (1,) and out_c % 4 == 0 else 1
-    if assembly and cut.sizes != (1,) and taps is None and words <= CHOICES.wide_words:
-        weights = wide_stream(matrix[:, order], channels)
+    pairs = 2 if cut.sizes == (1,) and out_c % (4 * groups) == 0 else 1
+    if wide:
+        weights = wide_stream(matrix[:, order], channels, groups)
     elif packed is None:
         return None
     elif assembly:
-        weights = stream(packed, channels, pairs)
+        weights = stream(packed, channels, pairs, groups)
     else:
         weights = Weights({}, (Constant("weights", "uint32_t", packed.reshape(-1)), channels.constant))
     patch = taps or Taps(1, 1)
@@ -141,7 +144,7 @@ def _layer(
     for pixels in cut.sizes:
         by_size |= {f"columns{pixels}": patch.columns(pixels), f"slots{pixels}": patch.slots(pixels)}
     if taps is not None:
-        by_size |= {"run_bytes": depth, "column_bytes": depth, "step_bytes": step_bytes, "kernel_w": kernel_w}
+        by_size |= {"run_bytes": depth, "column_bytes": depth * groups, "step_bytes": step_bytes, "kernel_w": kernel_w}
     else:
         by_size |= {"run_bytes": kernel_w * depth, "column_bytes": step_bytes, "step_bytes": step_bytes}
     return {
@@ -150,6 +153,8 @@ def _layer(
         **weights.shape,
         **by_size,
         "interleaved": assembly,
+        "groups": groups,
+        "depth": depth,
         "input_zero_point": op.input_zero_point,
         "sizes": cut.sizes,
         "counts": cut.counts,
@@ -165,17 +170,18 @@ def _layer(
 def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut) -> dict[str, int | bool]:
     """How windows that leave the input get their bytes: from a padded copy of a small input, else from a copy of the
     block's patch."""
-    if not sizes["padded"]:
+    if op.window.is_pointwise:
         return {"framed": False, "edge_bytes": 0}
     (kernel_h, kernel_w), (stride_h, stride_w) = op.window.kernel, op.window.stride
-    in_c = op.weights.shape[3]
+    in_c = sizes["in_c"]
     frame_h = (sizes["out_h"] - 1) * stride_h + kernel_h
     frame_w = (sizes["out_w"] - 1) * stride_w + kernel_w
-    if frame_h * frame_w * in_c <= CHOICES.copied_bytes:
-        whole = frame_h * frame_w * in_c
-        return {"framed": True, "edge_bytes": -(-whole // 4) * 4, "frame_h": frame_h, "frame_w": frame_w}
     pitch = ((max(cut.sizes) - 1) * stride_w + kernel_w) * in_c
-    return {"framed": False, "edge_bytes": -(-kernel_h * pitch // 4) * 4, "edge_pitch": pitch}
+    whole = frame_h * frame_w * in_c
+    framed = bool(sizes["padded"]) and whole <= CHOICES.copied_bytes
+    edge = (whole if framed else kernel_h * pitch) if sizes["padded"] else 0
+    found = {"framed": framed, "edge_bytes": -(-edge // 4) * 4, "edge_pitch": pitch}
+    return found | ({"frame_h": frame_h, "frame_w": frame_w} if framed else {})
 
 
 def pointwise_overlap(depth: int, out_c: int) -> Overlap:

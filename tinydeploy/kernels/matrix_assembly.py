@@ -25,13 +25,14 @@ _PATCH, _COUNT, _PITCH = (f"[sp, #{_FRAME_BYTES + 36 + 4 * i}]" for i in range(3
 @dataclass(frozen=True, slots=True)
 class Block:
     """A block's gather and products, how its sums become int8, as td_requantize_dsp.h names the forms, and how far
-    apart two blocks are, in bytes of input and of output; negative where they run downwards."""
+    apart two blocks are, in bytes of input and of output; negative where they run downwards. It computes `channels` of
+    the `out_c` channels of its pixels."""
 
     gather: GatherForm
     form: BlockForm
     out_c: int
+    channels: int
     requant: str
-    scale: int
     shift: int
     offset: bool
     one_factor: bool
@@ -112,8 +113,8 @@ def _results(block: Block, plan: BlockSchedule) -> Iterator[str]:
 
 def _fast(block: Block, both: Sequence[str], low: Sequence[str], spare: Sequence[str], out: str) -> Iterator[str]:
     """Of both channels of a pair, from the last pixel to the first, whose store takes the output along."""
-    wide, late, own = block.form.wide, block.form.late_bias, not block.one_factor
-    names = [name for name, there in (("a", late), ("fa", own), ("b", not wide), ("fb", own)) if there]
+    wide, own = block.form.wide, not block.one_factor
+    names = [name for name, there in (("fa", own), ("b", not wide), ("fb", own)) if there]
     at = dict(zip(names, spare, strict=False))
     if names:
         yield _load([at[name] for name in names])
@@ -121,10 +122,7 @@ def _fast(block: Block, both: Sequence[str], low: Sequence[str], spare: Sequence
     for pixel in reversed(range(len(both))):
         a, b = both[pixel], low[pixel]
         if not wide:
-            yield f"sub {a}, {a}, {b}"
-            if late:
-                yield f"add {a}, {at['a']}, {a}, asr #{8 - block.scale}"
-            yield f"add {b}, {at['b']}, {b}, lsl #{block.scale}" if block.scale else f"add {b}, {at['b']}, {b}"
+            yield from (f"sub {a}, {a}, {b}", f"add {b}, {at['b']}, {b}, lsl #8")
         for x, factor in ((a, at.get("fa", spare[-2])), (b, at.get("fb", spare[-2]))):
             yield f"smmla {x}, {x}, {factor}, {spare[-1]}" if block.offset else f"smmul {x}, {x}, {factor}"
         yield from (f"ssat {a}, #8, {a}{shift}", f"ssat {b}, #8, {b}{shift}")
@@ -175,6 +173,7 @@ def _again(block: Block, plan: BlockSchedule) -> Iterator[str]:
     if plan.output is None:
         yield f"ldr r1, {_OUTPUT}"
     yield from (f"ldr r0, {_RUN}", f"ldr r2, {_COUNT}")
-    yield from (*_add(out, block.output_step, "r3"), f"str {out}, {_OUTPUT}")
+    # The output has moved on by a pixel's channels.
+    yield from (*_add(out, block.output_step - block.channels, "r3"), f"str {out}, {_OUTPUT}")
     yield from (*_add("r0", block.run_step, "r3"), "subs r2, #1", f"str r2, {_COUNT}", "bne 0b")
     yield from (f"add sp, #{_FRAME_BYTES}", "pop {r4-r11, pc}")

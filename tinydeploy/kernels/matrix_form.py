@@ -145,36 +145,38 @@ class Weights:
     constants: tuple[Constant, ...]
 
 
-def in_assembly(channels: Channels, out_c: int, natural: bool) -> bool:
-    """Whether the block in assembly covers a layer: pairs of channels, a proved form, no clamp beyond int8."""
-    return channels.requant != "general" and natural and out_c % 2 == 0 and 2 * out_c + 3 <= _STORE_REACH
+def in_assembly(channels: Channels, out_c: int, groups: int, natural: bool) -> bool:
+    """Whether the blocks in assembly cover a layer: pairs of channels, a proved form, no clamp beyond int8."""
+    return channels.requant != "general" and natural and out_c % (2 * groups) == 0 and 2 * out_c + 3 <= _STORE_REACH
 
 
-def stream(packed: NDArray[np.uint32], channels: Channels, pairs: int) -> Weights:
-    """Narrow weights and requantization as one stream.
+def stream(packed: NDArray[np.uint32], channels: Channels, pairs: int, groups: int) -> Weights:
+    """Narrow weights and requantization as one stream, or one for each of a convolution's `groups`.
 
-    First what all channels share: the offset if it is not 0, the factor where it is one (fast form). Then for each
-    group of `pairs` pairs: the first channels' biases, 256 fold (unless the bias comes late); for each word those of
+    First what all channels share: the offset if it is not 0, the factor where it is one (fast form). Then for every
+    `pairs` pairs: the first channels' biases, 256 fold (unless the bias comes late); for each word those of
     each pair in turn; and for each pair what is left: of the fast form first the first channel's, else the second's.
     """
-    groups, words = len(packed) // pairs, packed.shape[1]
+    turns, words = len(packed) // pairs, packed.shape[1]
     # The sums of a pair begin with the first channel's bias, 256 fold, unless that does not fit.
-    late = not channels.assembly
+    late = channels.requant == "right" and not channels.assembly
     one_factor = channels.requant == "fast" and channels.common_factor is not None
     first, second = channels.table[0::2], channels.table[1::2]
     if channels.requant == "fast":
         keep = [0] if one_factor else [0, 1]
-        parts = [first[:, keep if late else keep[1:]], second[:, keep]]
+        parts = [first[:, keep[1:]], second[:, keep]]
     else:
         parts = [second, first if late else first[:, 1:]]
-    body = packed.reshape(groups, pairs, words).transpose(0, 2, 1).reshape(groups, -1).astype(np.int64)
-    fields = [body, np.concatenate(parts, axis=1).reshape(groups, -1)]
+    body = packed.reshape(turns, pairs, words).transpose(0, 2, 1).reshape(turns, -1).astype(np.int64)
+    fields = [body, np.concatenate(parts, axis=1).reshape(turns, -1)]
     if not late:
-        fields.insert(0, (first[:, 0] << (8 - channels.scale)).reshape(groups, -1))
-    return _weights(channels, fields, {"wide": False, "late_bias": late, "one_factor": one_factor, "offset": False})
+        fields.insert(0, (first[:, 0] << (8 - channels.scale)).reshape(turns, -1))
+    return _weights(
+        channels, groups, fields, {"wide": False, "late_bias": late, "one_factor": one_factor, "offset": False}
+    )
 
 
-def wide_stream(matrix: IntArray, channels: Channels) -> Weights:
+def wide_stream(matrix: IntArray, channels: Channels, groups: int) -> Weights:
     """Wide weights: for each pair its two biases, then word by word those of the first channel and of the second, then
     factors (fast form), or the second's constants and the first's."""
     out_c, taps = matrix.shape
@@ -188,18 +190,20 @@ def wide_stream(matrix: IntArray, channels: Channels) -> Weights:
         fields += [second[:, 1:], first[:, 1:]]
     elif not one_factor:
         fields += [first[:, 1:2], second[:, 1:2]]
-    return _weights(channels, fields, {"wide": True, "late_bias": False, "one_factor": one_factor, "offset": False})
+    return _weights(
+        channels, groups, fields, {"wide": True, "late_bias": False, "one_factor": one_factor, "offset": False}
+    )
 
 
 def _weights(
-    channels: Channels, fields: Sequence[IntArray], shape: dict[str, int | str | bool | tuple[int, ...]]
+    channels: Channels, groups: int, fields: Sequence[IntArray], shape: dict[str, int | str | bool | tuple[int, ...]]
 ) -> Weights:
     head = []
     if channels.requant == "fast":
         shape["offset"] = bool(channels.common_offset)
         head += [channels.common_offset] if shape["offset"] else []
         head += [channels.common_factor] if shape["one_factor"] else []
-    shared = np.array(head, np.int64)
-    joined = np.concatenate([shared, np.concatenate(fields, axis=1).reshape(-1)]) & 0xFFFFFFFF
-    shape["stream_words"] = joined.size
-    return Weights(shape, (Constant("weights", "uint32_t", joined.astype(np.uint32)),))
+    each = np.concatenate(fields, axis=1).reshape(groups, -1)
+    joined = np.concatenate([np.tile(np.array(head, np.int64), (groups, 1)), each], axis=1) & 0xFFFFFFFF
+    shape["stream_words"] = joined.shape[1]
+    return Weights(shape, (Constant("weights", "uint32_t", joined.reshape(-1).astype(np.uint32)),))

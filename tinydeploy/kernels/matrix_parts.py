@@ -29,12 +29,24 @@ class BlockPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """The functions for one size of a layer's blocks, and how far apart two blocks are in bytes."""
+
+    gather: str
+    block: str
+    run_step: int
+    output_step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
-    """Functions by name, and for each layer and size of block the names of its gather and its block."""
+    """Functions by name, what each layer uses of them by its blocks' pixels, and whether any layer's windows move over
+    rows."""
 
     blocks: Mapping[str, BlockPart]
     gathers: Mapping[str, Gather]
-    layers: Sequence[Mapping[int, tuple[str, str]]]
+    layers: Sequence[Mapping[int, Use]]
+    rows: bool
 
 
 def matrix_parts(shapes: Sequence[Mapping[str, Any]]) -> Parts:
@@ -51,7 +63,7 @@ def matrix_parts(shapes: Sequence[Mapping[str, Any]]) -> Parts:
                 name = blocks.setdefault(_block(shape, pixels), f"td_conv_s8_block{len(blocks) + 1}")
             else:
                 name = f"{shape['function']}_block{pixels}"
-            layer[pixels] = (gather, name)
+            layer[pixels] = Use(gather, name, *_steps(shape, pixels))
         layers.append(layer)
     made = {
         name: BlockPart(block, gathers[block.gather, True], block.lines(gathers[block.gather, True]))
@@ -59,7 +71,7 @@ def matrix_parts(shapes: Sequence[Mapping[str, Any]]) -> Parts:
     }
     # Only blocks in assembly allow a gather every register.
     found = {name: Gather(form, gather_lines(form) if called else None) for (form, called), name in gathers.items()}
-    return Parts(made, found, layers)
+    return Parts(made, found, layers, any(not shape["pointwise"] for shape in shapes))
 
 
 def gather_form(shape: Mapping[str, Any], pixels: int) -> GatherForm:
@@ -80,18 +92,24 @@ def _block(shape: Mapping[str, Any], pixels: int) -> Block:
         shape["straight_units"],
         shape["unroll_units"],
     )
-    out_c, run_step = shape["out_c"], pixels * shape["step_bytes"]
-    down = shape["pointwise"] and out_c > shape["in_c"]
-    alone = shape["pointwise"] and shape["counts"][3 - pixels] == 1
+    run_step, output_step = _steps(shape, pixels)
     return Block(
         gather_form(shape, pixels),
         form,
-        out_c,
+        shape["out_c"],
+        shape["out_c"] // shape["groups"],
         shape["requant"],
-        shape["scale"],
         shape["shift"],
         shape["offset"],
         shape["one_factor"],
-        0 if alone else -run_step if down else run_step,
-        0 if alone else -(pixels + 1) * out_c if down else (pixels - 1) * out_c,
+        run_step,
+        output_step,
     )
+
+
+def _steps(shape: Mapping[str, Any], pixels: int) -> tuple[int, int]:
+    """From block to block, in bytes of input and output: downwards where pixels grow, nothing where there is one."""
+    if shape["pointwise"] and shape["counts"][3 - pixels] == 1:
+        return 0, 0
+    sign = -1 if shape["pointwise"] and shape["out_c"] > shape["in_c"] else 1
+    return sign * pixels * shape["step_bytes"], sign * pixels * shape["out_c"]

@@ -109,6 +109,7 @@ static void put_causes(uint32_t cfsr, uint32_t hfsr) {
         {1u << 17, "jump to an address without the Thumb bit, or bad EPSR (INVSTATE)"},
         {1u << 18, "bad exception return (INVPC)"},
         {1u << 19, "floating point or coprocessor instruction with the unit off (NOCP)"},
+        {1u << 20, "stack overflow (STKOF)"},
         {1u << 24, "unaligned access (UNALIGNED)"},
         {1u << 25, "division by zero (DIVBYZERO)"},
     };

@@ -71,5 +71,30 @@ CORES: dict[str, Core] = {
             caches=True,
             cycle_counter="dwt",
         ),
+        Core(
+            name="m33",
+            title="Cortex-M33",
+            zig_cpu="cortex_m33+fp_armv8d16sp",
+            zig_target="thumb-freestanding-eabihf",
+            gcc_flags=("-mcpu=cortex-m33", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
+            dsp=True,
+            mve=False,
+            fpu="single",
+            caches=False,
+            cycle_counter="dwt",
+        ),
+        Core(
+            name="m55",
+            title="Cortex-M55",
+            # The DSP kernels run on it; MVE is left out until there are kernels for it.
+            zig_cpu="cortex_m55-mve-mve_fp",
+            zig_target="thumb-freestanding-eabihf",
+            gcc_flags=("-mcpu=cortex-m55+nomve", "-mthumb", "-mfloat-abi=hard"),
+            dsp=True,
+            mve=False,
+            fpu="single",
+            caches=False,
+            cycle_counter="dwt",
+        ),
     )
 }

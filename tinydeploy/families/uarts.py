@@ -48,6 +48,22 @@ UART_DRIVERS: dict[str, UartDriver] = {
     "stm32_usart_v1": UartDriver("uart_stm32_usart_v1.h", "BRR", 16, 0xFFFF),
     # RM0385 USART_BRR: at least 16, 16 bits (oversampling by 16).
     "stm32_usart_v2": UartDriver("uart_stm32_usart_v2.h", "BRR", 16, 0xFFFF),
+    # nRF52840 Product Specification, UART BAUDRATE: a value per rate, all within 1 %.
+    "nrf52_uart": UartDriver(
+        "uart_nrf52.h",
+        "BAUDRATE",
+        rates={
+            9_600: 0x0027_5000,
+            19_200: 0x004E_A000,
+            38_400: 0x009D_5000,
+            57_600: 0x00EB_F000,
+            115_200: 0x01D7_E000,
+            230_400: 0x03AF_B000,
+            460_800: 0x075F_7000,
+            921_600: 0x0EBE_D000,
+            1_000_000: 0x1000_0000,
+        },
+    ),
     # RM0432 LPUART_BRR: 256 * clock / baud, 0x300 to 0xFFFFF.
     "stm32_lpuart": UartDriver("uart_stm32_usart_v2.h", "BRR", 0x300, 0xFFFFF, 256),
 }

@@ -30,7 +30,13 @@ class Pins(Protocol):
 class Stm32Pins:
     """MODER and AFR of the GPIO ports. ``clocked(port)``: is the port's clock on?"""
 
-    def __init__(self, chip: Chip, clocks: ClockControl, clocked: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        chip: Chip,
+        clocks: ClockControl,
+        clocked: Callable[[str], bool],
+        _uarts: Mapping[str, Peripheral],
+    ) -> None:
         self._clocks = clocks
         self._clocked = clocked
         rows = {row.name: row for row in chip.rows}

@@ -13,10 +13,12 @@ from tinydeploy.virtual.core import CoreModel
 from tinydeploy.virtual.cpu import PROT_EXEC, PROT_READ, PROT_WRITE
 from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.line import Format
+from tinydeploy.virtual.nrf_pins import NrfPins
 from tinydeploy.virtual.peripheral import Peripheral
 from tinydeploy.virtual.pins import Pins, Stm32Pins
 from tinydeploy.virtual.uarts import UARTS, AnyUart
 
+PINS = {"stm32": Stm32Pins, "nrf52": NrfPins}
 Emit = Callable[[str, int, Format, float], None]
 
 
@@ -33,8 +35,9 @@ class System:
         self._memories: dict[str, ctypes.Array[ctypes.c_char]] = {}
         self.clocks = chip.control(core.timeline, hse_hz, self._clocks_changed)
         rows = {row.name: row for row in chip.rows}
-        self.pins: Pins = Stm32Pins(chip, self.clocks, self._clocked_port)
-        self.uarts = {place.name: self._uart(place, rows[place.name]) for place in chip.uarts}
+        self.uarts: dict[str, AnyUart] = {}
+        self.pins: Pins = PINS[chip.pins](chip, self.clocks, self._clocked_port, self.uarts)
+        self.uarts.update({place.name: self._uart(place, rows[place.name]) for place in chip.uarts})
         self._peripherals: list[Peripheral] = [
             *self.clocks.peripherals,
             *self.pins.peripherals,

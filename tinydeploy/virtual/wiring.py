@@ -25,12 +25,19 @@ _WIRING = {
     # UM1724: MCO of the ST-LINK feeds 8 MHz; VCP on PA2 and PA3
     "nucleo_f411re": Wiring(8_000_000, "PA2", "PA3"),
     "nucleo_l476rg": Wiring(None, "PA2", "PA3"),  # UM1724: as above, but MCO is not used here
+    "nrf52840_dk": Wiring(32_000_000, "P0.06", "P0.08"),  # nRF52840 DK User Guide: UART of the interface MCU
+    # Nano 33 BLE schematic: the header's TX and RX, for an adapter; the USB port is the chip's own
+    "nano_33_ble": Wiring(32_000_000, "P1.03", "P1.10"),
+    "nucleo_u575zi": Wiring(None, "PA9", "PA10"),  # UM2861: the crystals are not used; VCP on PA9 and PA10
     # UM1974: MCO of the ST-LINK feeds 8 MHz; VCP on PD8 and PD9
     "nucleo_f746zg": Wiring(8_000_000, "PD8", "PD9"),
     "nucleo_f767zi": Wiring(8_000_000, "PD8", "PD9"),
+    "nucleo_h743zi": Wiring(8_000_000, "PD8", "PD9"),  # UM2407: the same
     "stm32f746": Wiring(25_000_000, "PA9", "PB7"),  # UM1907: X2; VCP on PA9 and PB7
     "nucleo_l4r5zi": Wiring(None, "PG7", "PG8"),  # UM2179: X3 not fitted, MCO not connected; LPUART1 on PG7, PG8
 }
+
+_CRYSTALS = {"nrf52": 32_000_000, "rp2040": 12_000_000, "rp2350": 12_000_000}  # where the chip leaves no choice
 
 
 def chip_for(board: Board) -> Chip:
@@ -46,7 +53,7 @@ def wiring_for(board: Board) -> Wiring:
     """The wiring of a known board; of any other board, what its description says."""
     if board.name in _WIRING:
         return _WIRING[board.name]
-    hse = board.clock.settings.get("hse_hz")
+    hse = board.clock.settings.get("hse_hz") or _CRYSTALS.get(board.family)
     uart = board.uart
     tx, rx = (pin.name if pin else f"{uart.instance}_{signal}" for pin, signal in ((uart.tx, "TX"), (uart.rx, "RX")))
     return Wiring(hse if isinstance(hse, int) else None, tx, rx)

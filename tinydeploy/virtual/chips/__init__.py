@@ -6,8 +6,23 @@ Nothing here is read from boards/*.toml: the firmware is built from those facts,
 from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip
+from tinydeploy.virtual.chips.nrf52 import NRF52840
 from tinydeploy.virtual.chips.stm32f4 import STM32F407, STM32F411
 from tinydeploy.virtual.chips.stm32f7 import STM32F722, STM32F746, STM32F767, STM32F769
+from tinydeploy.virtual.chips.stm32h7 import STM32H743
 from tinydeploy.virtual.chips.stm32l4 import STM32L4R5, STM32L476
+from tinydeploy.virtual.chips.stm32u5 import STM32U575
 
-CHIPS: tuple[Chip, ...] = (STM32F407, STM32F411, STM32F722, STM32F746, STM32F767, STM32F769, STM32L476, STM32L4R5)
+CHIPS: tuple[Chip, ...] = (
+    STM32F407,
+    STM32F411,
+    STM32F722,
+    STM32F746,
+    STM32F767,
+    STM32F769,
+    STM32H743,
+    STM32L476,
+    STM32L4R5,
+    STM32U575,
+    NRF52840,
+)

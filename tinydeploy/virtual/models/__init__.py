@@ -7,7 +7,7 @@ from typing import Protocol
 from tinydeploy.cores import Core
 from tinydeploy.errors import ToolchainError
 from tinydeploy.virtual.decode import Block
-from tinydeploy.virtual.models import m0plus, m4, m7
+from tinydeploy.virtual.models import m0plus, m4, m7, m33
 
 
 class CycleModel(Protocol):
@@ -30,6 +30,7 @@ class CycleModel(Protocol):
 
 
 _MODELS: dict[str, type[m0plus.CortexM0Plus | m4.CortexM4 | m7.CortexM7]] = {
+    "m33": m33.CortexM33,
     "m0plus": m0plus.CortexM0Plus,
     "m4": m4.CortexM4,
     "m7": m7.CortexM7,

@@ -1,0 +1,94 @@
+/* STM32 Nucleo-144 (NUCLEO-H743ZI) (STM32H743ZIT6, Cortex-M7): the facts of boards/nucleo_h743zi.toml
+ * that firmware needs, and waiting for interrupts. Frequencies in Hz, sizes in bytes.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BOARD_NAME "nucleo_h743zi"
+#define BOARD_TITLE "STM32 Nucleo-144 (NUCLEO-H743ZI)"
+#define BOARD_CORE_HZ 480000000u
+#define BOARD_HAS_FPU 1
+#define BOARD_HAS_CACHES 1
+/* Armv7-M and later have configurable fault handlers and their status registers; Armv6-M has not. */
+#define BOARD_HAS_FAULT_STATUS 1
+/* Cortex-M7: DWT registers are behind a lock. */
+#define BOARD_HAS_DWT_LOCK 1
+/* Armv8-M Mainline: a stack limit register that faults before the stack overflows. */
+#define BOARD_HAS_STACK_LIMIT 0
+/* SysTick counts cycles where there is no DWT, and its interrupt counts the wraps. */
+#define BOARD_COUNTS_WITH_SYSTICK 0
+#define BOARD_FLASH_ORIGIN 0x08000000u
+#define BOARD_FLASH_BYTES 2097152u
+#define BOARD_RAM_ORIGIN 0x24000000u
+#define BOARD_RAM_BYTES 524288u
+#define BOARD_DTCM_ORIGIN 0x20000000u
+#define BOARD_DTCM_BYTES 131072u
+#define BOARD_ITCM_ORIGIN 0x00000000u
+#define BOARD_ITCM_BYTES 65536u
+#define BOARD_STACK_BYTES 8192u
+#define BOARD_IRQ_COUNT 150
+
+/* Clock tree, stm32h7 */
+#define BOARD_CLOCK_SYSCLK_HZ 480000000u
+#define BOARD_CLOCK_FLASH_WAIT_STATES 4u
+#define BOARD_CLOCK_SOURCE_HSE 1
+#define BOARD_CLOCK_HSE_HZ 8000000u
+#define BOARD_CLOCK_HSE_BYPASS 1
+#define BOARD_CLOCK_PLL_M 1u
+#define BOARD_CLOCK_PLL_N 120u
+#define BOARD_CLOCK_PLL_P 2u
+#define BOARD_CLOCK_VOLTAGE_SCALE 0u
+#define BOARD_CLOCK_SYSPRE 0u /* SYS / 1 */
+#define BOARD_CLOCK_HPRE 8u /* AHB / 2 */
+#define BOARD_CLOCK_PPRE1 4u /* APB1 / 2 */
+#define BOARD_CLOCK_PPRE2 4u /* APB2 / 2 */
+#define BOARD_CLOCK_PPRE3 4u /* APB3 / 2 */
+#define BOARD_CLOCK_PPRE4 4u /* APB4 / 2 */
+#define BOARD_CLOCK_FALLBACK_PLL_M 8u
+#define BOARD_CLOCK_PLL_RGE 2u
+#define BOARD_CLOCK_WRHIGHFREQ 2u
+
+/* USART3 on PD8 (TX), PD9 (RX); kernel clock APB1 */
+#define BOARD_UART_BASE 0x40004800u
+#define BOARD_UART_IRQ 39
+#define BOARD_UART_TX_IRQ 39
+#define BOARD_UART_CLOCK_HZ 120000000u
+#define BOARD_UART_BAUD 115200u
+#define BOARD_UART_DIVIDER 1042u
+#define BOARD_UART_ENABLE_REGISTER 0x580244E8u
+#define BOARD_UART_ENABLE_BIT 18u
+#define BOARD_GPIO_ENABLE_REGISTER 0x580244E0u
+#define BOARD_UART_TX_GPIO 0x58020C00u
+#define BOARD_UART_TX_GPIO_ENABLE_BIT 3u
+#define BOARD_UART_TX_PIN 8u
+#define BOARD_UART_TX_FUNCTION 7u
+#define BOARD_UART_RX_GPIO 0x58020C00u
+#define BOARD_UART_RX_GPIO_ENABLE_BIT 3u
+#define BOARD_UART_RX_PIN 9u
+#define BOARD_UART_RX_FUNCTION 7u
+
+/* The vectors of the interrupts, for the table in startup.c; no other is in use. */
+#define BOARD_INTERRUPT_VECTORS(unused, uart) \
+    [16 + 0 ... 16 + 38] = {.handler = unused}, \
+    [16 + 39] = {.handler = uart}, \
+    [16 + 40 ... 16 + 149] = {.handler = unused},
+
+/* Set by every interrupt handler that has something to tell, cleared by board_wait_for_event. */
+extern volatile bool board_event;
+
+/* Sleeps until an interrupt handler has set board_event since the last call. No wake-up is lost:
+ * with interrupts masked none can come between the test and WFI, and WFI wakes on a pending one
+ * that is masked. May return early: test your condition in a loop around it. */
+static inline void board_wait_for_event(void) {
+    __asm volatile("cpsid i" ::: "memory");
+    if (!board_event) {
+        __asm volatile("dsb\n wfi" ::: "memory");
+    }
+    board_event = false;
+    __asm volatile("cpsie i\n isb" ::: "memory");
+}
+
+#endif

@@ -1,0 +1,260 @@
+"""RCC, PWR, FLASH and SYSCFG.PWRCR of the STM32H743 (RM0433; limits of DS12110, revision V of the silicon)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinydeploy.virtual.clocktree import MHZ, Clocks, ahb_divider, apb_divider, mhz
+from tinydeploy.virtual.oscillators import US, Oscillators
+from tinydeploy.virtual.peripheral import Peripheral, SiliconError
+from tinydeploy.virtual.timeline import Timeline
+
+HSI_HZ = 64 * MHZ
+# RCC
+CR, CFGR, D1CFGR, D2CFGR, D3CFGR, PLLCKSELR, PLLCFGR, PLL1DIVR, D2CCIP2R = (
+    0x00, 0x10, 0x18, 0x1C, 0x20, 0x28, 0x2C, 0x30, 0x54,
+)  # fmt: skip
+ENABLES = {
+    "AHB3ENR": 0xD4, "AHB1ENR": 0xD8, "AHB2ENR": 0xDC, "AHB4ENR": 0xE0, "APB3ENR": 0xE4, "APB1LENR": 0xE8,
+    "APB1HENR": 0xEC, "APB2ENR": 0xF0, "APB4ENR": 0xF4,
+}  # fmt: skip
+_RCC_RESET = {
+    CR: 0x83, 0x04: 0x4000_0000, 0x08: 0, 0x0C: 0x2000_0000, CFGR: 0, D1CFGR: 0, D2CFGR: 0, D3CFGR: 0,
+    PLLCKSELR: 0x0202_0200, PLLCFGR: 0x01FF_0000, PLL1DIVR: 0x0101_0280, 0x34: 0, 0x38: 0x0101_0280, 0x3C: 0,
+    0x40: 0x0101_0280, 0x44: 0, 0x4C: 0, 0x50: 0, D2CCIP2R: 0, 0x58: 0, 0x60: 0, 0x64: 0, 0x68: 0, 0x70: 0, 0x74: 0,
+    **dict.fromkeys(ENABLES.values(), 0),
+}  # fmt: skip
+_SOURCES = ("HSI", "CSI", "HSE", "PLL1")
+_PLL_SOURCES = ("HSI", "CSI", "HSE", None)
+# PWR, SYSCFG, FLASH
+CSR1, CR3, D3CR, PWRCR, ACR = 0x04, 0x0C, 0x18, 0x2C, 0x00
+_STARTUP_US = {"HSI": 4, "CSI": 4, "HSE": 2000, "PLL1": 100, "VOS": 40}
+_LIMITS = {0: (480, 240, 120), 1: (400, 200, 100), 2: (300, 150, 75), 3: (200, 100, 50)}
+# RM0433 "FLASH recommended number of wait states and programming delay": by scale, the highest AXI clock in MHz for
+# wait states and WRHIGHFREQ of 0/0, 1/1, ...
+_LATENCY = {
+    0: ((70, 0, 0), (140, 1, 1), (185, 2, 1), (210, 2, 2), (225, 3, 2), (240, 4, 2)),
+    1: ((70, 0, 0), (140, 1, 1), (185, 2, 1), (210, 2, 2), (225, 3, 2)),
+    2: ((55, 0, 0), (110, 1, 1), (165, 2, 1), (225, 3, 2)),
+    3: ((45, 0, 0), (90, 1, 1), (135, 2, 1), (180, 3, 2), (225, 4, 2)),
+}
+_APB2_UARTS = ("USART1", "USART6")
+
+
+class Stm32H7Clocks:
+    """The H743's clock tree. `hse_hz` is what the board feeds (None: nothing); `changed()` follows every change."""
+
+    def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
+        self._timeline = timeline
+        self._hse_hz = hse_hz
+        self._notify = changed
+        self._source = "HSI"
+        self._supply_stated = False
+        self._vos_until_ps = 0
+        self._oscillators = Oscillators(timeline, _STARTUP_US, self._update)
+        self.rcc = Peripheral("RCC", 0x5802_4400, _RCC_RESET)
+        self.pwr = Peripheral("PWR", 0x5802_4800, {0x00: 0xF000_C000, CSR1: 0, 0x08: 0, CR3: 6, 0x10: 0, D3CR: 0x4000})
+        self.flash = Peripheral("FLASH", 0x5200_2000, {ACR: 0x37, 0x0C: 0x31, 0x10: 0})
+        self.syscfg = Peripheral("SYSCFG", 0x5800_0400, {0x04: 0, 0x20: 0, PWRCR: 0})
+        self.rcc.readers = {CR: self._read_cr, CFGR: self._read_cfgr}
+        self.rcc.writers = {CR: self._write_cr, CFGR: lambda value: self._store(self.rcc, CFGR, value & ~0x38)}
+        for offset in (PLLCKSELR, PLLCFGR, PLL1DIVR):
+            self.rcc.writers[offset] = lambda value, offset=offset: self._write_pll(offset, value)  # type: ignore[misc]
+        for offset in (D1CFGR, D2CFGR, D3CFGR, D2CCIP2R):
+            self.rcc.writers[offset] = lambda value, offset=offset: self._store(self.rcc, offset, value)  # type: ignore[misc]
+        self.pwr.readers = {
+            CSR1: lambda: self._vos_ready << 13 | (self.pwr.registers[D3CR] & 0xC000),
+            D3CR: lambda: self.pwr.registers[D3CR] & 0xC000 | self._vos_ready << 13,
+        }
+        self.pwr.writers = {CR3: self._write_cr3, D3CR: self._write_d3cr, CSR1: lambda _value: None}
+        self.syscfg.writers = {PWRCR: self._write_pwrcr}
+        self.flash.writers = {ACR: lambda value: self._store(self.flash, ACR, value & 0x3F)}
+        self.reset()
+
+    @property
+    def peripherals(self) -> tuple[Peripheral, ...]:
+        """RCC, PWR, FLASH, SYSCFG."""
+        return self.rcc, self.pwr, self.flash, self.syscfg
+
+    def reset(self) -> None:
+        """HSI at 64 MHz, scale 3, 7 wait states."""
+        for peripheral in self.peripherals:
+            peripheral.reset()
+        self._source = "HSI"
+        self._vos_until_ps = 0
+        self._oscillators.reset("HSI")
+
+    def enabled(self, register: str, bit: int) -> bool:
+        """Is the bit of an enable register set?"""
+        return bool(self.rcc.registers[ENABLES[register]] >> bit & 1)
+
+    def pin_powered(self, port: str, number: int) -> str | None:
+        """All pins of this chip are powered."""
+        return None
+
+    @property
+    def clocks(self) -> Clocks:
+        """Frequencies as the registers stand; hclk_hz is the core's."""
+        registers = self.rcc.registers
+        sysclk = self._hz(self._source)
+        core = sysclk // ahb_divider(registers[D1CFGR] >> 8 & 0xF)
+        axi = self._axi_hz(core)
+        d2 = registers[D2CFGR]
+        return Clocks(self._source, sysclk, core, axi // apb_divider(d2 >> 4 & 7), axi // apb_divider(d2 >> 8 & 7))
+
+    def _axi_hz(self, core_hz: int) -> int:
+        return core_hz // ahb_divider(self.rcc.registers[D1CFGR] & 0xF)
+
+    def uart_clock_hz(self, name: str) -> int:
+        """RCC_D2CCIP2R: after reset the APB clock, the only choice that is modelled; LPUART1 runs on APB4."""
+        clocks = self.clocks
+        if name == "LPUART1":
+            return self._axi_hz(clocks.hclk_hz) // apb_divider(self.rcc.registers[D3CFGR] >> 4 & 7)
+        first_bit = 3 if name in _APB2_UARTS else 0
+        if self.rcc.registers[D2CCIP2R] >> first_bit & 7:
+            raise SiliconError(f"chooses a clock for {name} in RCC_D2CCIP2R that the virtual board does not model")
+        return clocks.pclk2_hz if name in _APB2_UARTS else clocks.pclk1_hz
+
+    def _hz(self, source: str | None) -> int:
+        if source == "PLL1":
+            value = self.rcc.registers[PLL1DIVR]
+            return self._pll_input_hz() * ((value & 0x1FF) + 1) // ((value >> 9 & 0x7F) + 1)
+        if source == "HSI":
+            return HSI_HZ >> (self.rcc.registers[CR] >> 3 & 3)
+        return 4 * MHZ if source == "CSI" else self._hse_hz or 0
+
+    def _pll_source(self) -> str | None:
+        return _PLL_SOURCES[self.rcc.registers[PLLCKSELR] & 3]
+
+    def _pll_input_hz(self) -> int:
+        m = self.rcc.registers[PLLCKSELR] >> 4 & 0x3F
+        return self._hz(self._pll_source()) // m if m else 0
+
+    def _store(self, peripheral: Peripheral, offset: int, value: int) -> None:
+        peripheral.registers[offset] = value
+        self._update()
+
+    def _read_cr(self) -> int:
+        ready = self._oscillators.is_ready
+        value = self.rcc.registers[CR] & ~0x2A00_2524
+        return value | ready("HSI") << 2 | 1 << 5 | ready("CSI") << 8 | ready("HSE") << 17 | ready("PLL1") << 25
+
+    def _write_cr(self, value: int) -> None:
+        if value >> 24 & 1 and not self._oscillators.is_on("PLL1"):
+            self._check_pll()
+        for name, bit in (("HSI", 0), ("CSI", 7), ("HSE", 16), ("PLL1", 24)):
+            if self._source == name:
+                value |= 1 << bit  # hardware keeps the source that it runs on
+        self.rcc.registers[CR] = value
+        switch = self._oscillators.switch
+        switch("HSI", bool(value & 1))
+        switch("CSI", bool(value >> 7 & 1))
+        switch("HSE", bool(value >> 16 & 1) and self._hse_hz is not None)
+        switch("PLL1", bool(value >> 24 & 1))
+        self._update()
+
+    def _write_pll(self, offset: int, value: int) -> None:
+        if self._oscillators.is_on("PLL1") and value != self.rcc.registers[offset]:
+            raise SiliconError("changes the settings of PLL1 while it is on; turn it off first")
+        self.rcc.registers[offset] = value
+
+    def _check_pll(self) -> None:
+        """RM0433 RCC_PLLCFGR and RCC_PLL1DIVR; DS12110 "PLL characteristics"."""
+        source = self._pll_source()
+        if source is None or not self._oscillators.is_ready(source):
+            raise SiliconError(f"turns PLL1 on while its source {source or '(none chosen)'} is not ready")
+        config, divider = self.rcc.registers[PLLCFGR], self.rcc.registers[PLL1DIVR]
+        pll_input, rge = self._pll_input_hz(), config >> 2 & 3
+        low = 1 << rge
+        if not low * MHZ <= pll_input <= 2 * low * MHZ:
+            raise SiliconError(f"feeds PLL1 with {mhz(pll_input)}; PLL1RGE {rge} says {low} to {2 * low} MHz")
+        bottom, top = (150, 420) if config >> 1 & 1 else (192, 960)
+        vco = pll_input * ((divider & 0x1FF) + 1)
+        if not bottom * MHZ <= vco <= top * MHZ:
+            raise SiliconError(f"runs PLL1's VCO at {mhz(vco)}; it must be {bottom} to {top} MHz")
+        if not divider >> 9 & 1:
+            raise SiliconError("sets an odd divider in RCC_PLL1DIVR.DIVP1, which is not allowed")
+
+    def _read_cfgr(self) -> int:
+        return self.rcc.registers[CFGR] & ~0x38 | _SOURCES.index(self._source) << 3
+
+    # The voltage: RM0433 "System supply startup" and "Voltage scaling".
+
+    @property
+    def _vos_ready(self) -> bool:
+        return self._timeline.now_ps >= self._vos_until_ps
+
+    @property
+    def _scale(self) -> int:
+        scale = 4 - (self.pwr.registers[D3CR] >> 14 & 3)
+        return 0 if scale == 1 and self.syscfg.registers[PWRCR] & 1 else scale
+
+    def _write_cr3(self, value: int) -> None:
+        if value & 1 or not value & 2:
+            raise SiliconError("turns off the regulator in PWR_CR3 (LDOEN clear or BYPASS set), which powers this chip")
+        self._supply_stated = True
+        self.pwr.registers[CR3] = value
+
+    def _write_d3cr(self, value: int) -> None:
+        if not self._supply_stated:
+            raise SiliconError("changes PWR_D3CR.VOS before the supply is stated in PWR_CR3, which has no effect")
+        if not value >> 14 & 3:
+            raise SiliconError("writes PWR_D3CR.VOS with 0, which is reserved")
+        if self.syscfg.registers[PWRCR] & 1 and value & 0xC000 != 0xC000:
+            raise SiliconError("leaves scale 1 while SYSCFG_PWRCR.ODEN is set; clear it first")
+        self._settle(self.pwr, D3CR, value & 0xC000)
+
+    def _write_pwrcr(self, value: int) -> None:
+        if value & 1 and (self.pwr.registers[D3CR] & 0xC000 != 0xC000 or not self._vos_ready):
+            raise SiliconError("sets SYSCFG_PWRCR.ODEN while the voltage is not at scale 1 and ready; wait for VOSRDY")
+        self._settle(self.syscfg, PWRCR, value & 1)
+
+    def _settle(self, peripheral: Peripheral, offset: int, value: int) -> None:
+        if peripheral.registers[offset] != value:
+            self._vos_until_ps = self._timeline.now_ps + _STARTUP_US["VOS"] * US
+        self._store(peripheral, offset, value)
+
+    def _update(self) -> None:
+        """Follow SW once its source is ready, and check every limit."""
+        wanted = self.rcc.registers[CFGR] & 7
+        if wanted < len(_SOURCES) and self._oscillators.is_ready(_SOURCES[wanted]):
+            if _SOURCES[wanted] == "PLL1" and not self.rcc.registers[PLLCFGR] >> 16 & 1:
+                raise SiliconError("runs SYSCLK on PLL1 while RCC_PLLCFGR.DIVP1EN is clear; set it first")
+            self._source = _SOURCES[wanted]
+        self._check()
+        self._notify()
+
+    def _check(self) -> None:
+        clocks, scale = self.clocks, self._scale
+        core_top, axi_top, apb_top = (top * MHZ for top in _LIMITS[scale])
+        axi = self._axi_hz(clocks.hclk_hz)
+        if clocks.hclk_hz > core_top:
+            raise SiliconError(f"runs the core at {mhz(clocks.hclk_hz)}, above the {mhz(core_top)} of scale {scale}")
+        if clocks.hclk_hz > _LIMITS[3][0] * MHZ and not self._vos_ready:
+            raise SiliconError("raises the clock before PWR_D3CR.VOSRDY; wait for it")
+        if axi > axi_top:
+            raise SiliconError(f"runs AXI at {mhz(axi)}, above the {mhz(axi_top)} of scale {scale}; set HPRE first")
+        registers = self.rcc.registers
+        buses = {
+            "APB1": clocks.pclk1_hz,
+            "APB2": clocks.pclk2_hz,
+            "APB3": axi // apb_divider(registers[D1CFGR] >> 4 & 7),
+            "APB4": axi // apb_divider(registers[D3CFGR] >> 4 & 7),
+        }
+        for name, hz in buses.items():
+            # The chip itself starts with 64 MHz on every bus at scale 3.
+            if hz > max(apb_top, HSI_HZ):
+                raise SiliconError(f"runs {name} at {mhz(hz)}, above its {mhz(apb_top)}; set its prescaler first")
+        self._check_flash(axi, scale)
+
+    def _check_flash(self, axi: int, scale: int) -> None:
+        latency, delay = self.flash.registers[ACR] & 0xF, self.flash.registers[ACR] >> 4 & 3
+        for top, least, least_delay in _LATENCY[scale]:
+            if axi <= top * MHZ:
+                if latency < least or delay < least_delay:
+                    raise SiliconError(
+                        f"runs AXI at {mhz(axi)} with {latency} flash wait states and WRHIGHFREQ {delay}; FLASH_ACR "
+                        f"must have at least {least} and {least_delay} at scale {scale}"
+                    )
+                return
+        raise SiliconError(f"runs AXI at {mhz(axi)}, faster than the flash allows at scale {scale}")

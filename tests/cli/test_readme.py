@@ -14,8 +14,13 @@ import pytest
 from PIL import Image
 from support.cli import environment, succeeds
 from support.link.projects import small_model
+from support.net import Net
 
 from tinydeploy.boards import list_boards
+from tinydeploy.codegen import generate
+from tinydeploy.compiler import compile_graph
+from tinydeploy.cores import CORES
+from tinydeploy.tflite import read_model
 from tinydeploy.toolchain import find_zig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,10 +97,22 @@ def test_its_python_runs(folder: Path) -> None:
 
 
 def test_its_c_compiles(built: Path, tmp_path: Path) -> None:
-    (code,) = blocks("c")
-    *head, call = code.strip().splitlines()
-    (tmp_path / "firmware.c").write_text("\n".join([*head, f"void run(void);\nvoid run(void) {{ {call} }}\n"]))
-    model = built / "build/stm32f746-small/model"
+    whole, streamed = blocks("c")
+    *head, call = whole.strip().splitlines()
+    (tmp_path / "whole.c").write_text("\n".join([*head, f"void run(void);\nvoid run(void) {{ {call} }}\n"]))
+    compile_with(built / "build/stm32f746-small/model", tmp_path / "whole.c")
+    camera = "const model_input_t *camera_row(void);\nvoid run(model_output_t *scores);\n"
+    run_it = f"{camera}void run(model_output_t *scores) {{\n{streamed}}}\n"
+    (tmp_path / "streamed.c").write_text(f'#include "model.h"\n{run_it}')
+    net = Net(2)
+    graph = read_model(net.done(net.conv(net.input((1, 8, 8, 3)), 4)), "camera")
+    for name, text in generate(compile_graph(graph, CORES["m7"], stream_input=True)).files.items():
+        (tmp_path / name).write_text(text)
+    compile_with(tmp_path, tmp_path / "streamed.c")
+
+
+def compile_with(model: Path, source: Path) -> None:
+    """Compile `source` against the header of a model."""
     flags = [
         "-target",
         "thumb-freestanding-eabihf",
@@ -108,7 +125,8 @@ def test_its_c_compiles(built: Path, tmp_path: Path) -> None:
     ]
     zig = find_zig()
     assert zig is not None
-    subprocess.run([zig, "cc", *flags, f"-I{model}", "firmware.c", "-o", "firmware.o"], cwd=tmp_path, check=True)
+    command = [zig, "cc", *flags, f"-I{model}", source.name, "-o", f"{source.stem}.o"]
+    subprocess.run(command, cwd=source.parent, check=True)
 
 
 def test_its_make_targets_exist() -> None:

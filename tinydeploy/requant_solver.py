@@ -29,6 +29,8 @@ from tinydeploy.ops.base import Requant
 # The finest scale: kernels get 256 times the accumulator for nothing.
 _MAX_SCALE = 8
 _MAX_SHIFT = 22
+# Tried first: layers of one shift share code. Factors are coarser than they could be, which rarely matters.
+_USUAL_SHIFT = 10
 # How far from the exact ratio a factor is tried: in a first round, and where that has no solution.
 _NEAR = np.array([0, *(sign * (1 << step) for step in range(0, 20, 4) for sign in (1, -1))], np.int64)
 _FAR = np.array([sign * (k << step) for step in range(19) for k in (1, 3) for sign in (1, -1)], np.int64)
@@ -139,10 +141,13 @@ def _solve_at(
     if largest * 2.0 ** (bits + shift) >= 2.0**31 - 64:
         return None
     levels = np.arange(requant.act_min + 1, requant.act_max + 1, dtype=np.int64)
-    centres = np.clip(np.round(ratios * 2.0 ** (bits + shift)), 1, INT32_MAX).astype(np.int64)
-    shared = set(centres[~constant].tolist())
     # With the zero point and the half in the nudges no offset is left; where those get too large, it keeps both.
-    for offset in (0, (requant.zero_point << shift) + (1 << shift >> 1)):
+    forms = [(min(shift, _USUAL_SHIFT), 0), (shift, 0), (shift, (requant.zero_point << shift) + (1 << shift >> 1))]
+    for at, (shift, offset) in enumerate(forms):
+        if (shift, offset) in forms[:at]:
+            continue
+        centres = np.clip(np.round(ratios * 2.0 ** (bits + shift)), 1, INT32_MAX).astype(np.int64)
+        shared = set(centres[~constant].tolist())
         layer = _Layer(least, most, steps, ((levels << shift) - offset) << 32, scale)
         found = _common_factor(layer, next(iter(shared))) if len(shared) == 1 else None
         found = found or _own_factors(layer, centres)

@@ -61,7 +61,7 @@ __attribute__((naked)) void td_depthwise3x3_s8_dsp_3x3x4(const int8_t *input __a
         "smlad r9, r6, r3, r2\n"
         "smlad r8, r10, r5, r8\n"
 "smmul r8, r8, lr\n"
-        "ssat r8, #8, r8, asr #14\n"
+        "ssat r8, #8, r8, asr #10\n"
         "strb r8, [r1, #0]\n"
         "smlad r9, r10, r4, r9\n"
         "smlad r8, r10, r3, r2\n"
@@ -70,13 +70,13 @@ __attribute__((naked)) void td_depthwise3x3_s8_dsp_3x3x4(const int8_t *input __a
         "pkhbt r6, r6, r7, lsl #16\n"
         "smlad r9, r6, r5, r9\n"
 "smmul r9, r9, lr\n"
-        "ssat r9, #8, r9, asr #14\n"
+        "ssat r9, #8, r9, asr #10\n"
         "strb r9, [r1, #4]\n"
         "smlad r8, r6, r4, r8\n"
         "mvn r6, #0x7f007f\n"
         "smlad r8, r6, r5, r8\n"
 "smmul r8, r8, lr\n"
-        "ssat r8, #8, r8, asr #14\n"
+        "ssat r8, #8, r8, asr #10\n"
         "strb r8, [r1, #8]\n"
         "add r0, r0, #12\n"
         "add r1, r1, #12\n"
@@ -113,7 +113,7 @@ __attribute__((naked)) void td_depthwise3x3_s8_dsp_3x3x4(const int8_t *input __a
         "pkhbt r10, r10, r12, lsl #16\n"
         "smlad r8, r10, r5, r8\n"
 "smmul r8, r8, lr\n"
-        "ssat r8, #8, r8, asr #14\n"
+        "ssat r8, #8, r8, asr #10\n"
         "strb r8, [r1, #0]\n"
         "smlad r9, r10, r4, r9\n"
         "smlad r8, r10, r3, r11\n"
@@ -125,14 +125,14 @@ __attribute__((naked)) void td_depthwise3x3_s8_dsp_3x3x4(const int8_t *input __a
         "ldrsb r10, [r0, #32]\n"
         "smlabt r9, r10, r7, r9\n"
 "smmul r9, r9, lr\n"
-        "ssat r9, #8, r9, asr #14\n"
+        "ssat r9, #8, r9, asr #10\n"
         "strb r9, [r1, #4]\n"
         "smlabt r8, r10, r6, r8\n"
         "mvn r10, #0x7f007f\n"
         "smlad r8, r10, r5, r8\n"
         "smlabt r8, r10, r7, r8\n"
 "smmul r8, r8, lr\n"
-        "ssat r8, #8, r8, asr #14\n"
+        "ssat r8, #8, r8, asr #10\n"
         "strb r8, [r1, #8]\n"
         "add r0, r0, #12\n"
         "add r1, r1, #12\n"
@@ -171,7 +171,7 @@ void td_depthwise3x3_s8_dsp_3x3x4(const int8_t *input, int8_t *output, const uin
                     sum = td_sum(sum, (int8_t)(packed[k] & 0xFFu) * value * 256);
                 }
                 const td_fast_channel form = {0, (int32_t)channels[4], 0};
-                row[ox] = (int8_t)td_fast_requantize(sum, &form, 14);
+                row[ox] = (int8_t)td_fast_requantize(sum, &form, 10);
             }
             for (int32_t ox = 0; ox < 3; ox++) {
                 output[(oy * 3 + ox) * 4] = row[ox];

@@ -28,6 +28,8 @@ from tinydeploy.toolchain import Toolchain, build_project
 if TYPE_CHECKING:
     from tinydeploy.compiler import Program
     from tinydeploy.graph import Graph
+    from tinydeploy.job import Job
+    from tinydeploy.method import Method
     from tinydeploy.training_cache import Trained
 
 # Random inputs that stand in for test samples of a model that came without any.
@@ -41,18 +43,20 @@ Stage = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to build. Either `model` is a ready .tflite (and `samples` perhaps an .npz of inputs and labels), or a
-    network of the zoo is trained on `dataset` or on the class folders in `data`."""
+    network of the zoo is trained on `dataset` or on `data` of one's own, as ``job.Job`` says."""
 
     board: str
     model: Path | None = None
     samples: Path | None = None
     arch: str = "mobilenet_v1"
-    alpha: float = 0.25
-    input_size: int = 48
+    alpha: float | None = None
+    input_size: int | tuple[int, int] | None = None
     channels: int | None = None
+    arch_options: tuple[tuple[str, str], ...] = ()
     dataset: str | None = None
     data: Path | None = None
-    epochs: int | None = None
+    skip_corrupt: bool = False
+    method: Method | None = None
     seed: int = 0
     out: Path | None = None
     toolchain: Toolchain = "zig"
@@ -70,8 +74,27 @@ class Request:
         """What the model is called, as a C-friendly word."""
         if self.model is not None:
             return re.sub(r"\W+", "_", self.model.stem) or "model"
-        data = self.dataset or (self.data.resolve().name.split(".")[0] if self.data else "digits")
-        return re.sub(r"[^\w.]+", "_", f"{self.arch}_{self.alpha:g}_{self.input_size}_{data}")
+        return self.job.name
+
+    @property
+    def job(self) -> Job:
+        """The training that is asked for."""
+        from tinydeploy.job import Job
+        from tinydeploy.method import Method
+
+        size = (self.input_size, 0) if isinstance(self.input_size, int) else self.input_size
+        return Job(
+            self.arch,
+            self.alpha,
+            size,
+            self.channels,
+            self.arch_options,
+            self.dataset,
+            self.data,
+            self.skip_corrupt,
+            self.method or Method(),
+            self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,29 +182,27 @@ def _key(request: Request, board: Board) -> str:
         parts.append(stamp.file_state(request.model))
         parts.append(stamp.file_state(request.samples) if request.samples else None)
     else:
-        parts.append(_training_key(request))
+        parts.append(request.job.key())
     return stamp.digest(*parts)
-
-
-def _training_key(request: Request) -> str:
-    from tinydeploy import datasets
-
-    name = request.dataset or (None if request.data else "digits")
-    data = datasets.stamp(name, data=request.data)
-    return stamp.digest(
-        request.arch, request.alpha, request.input_size, request.channels, request.epochs, request.seed, name, data
-    )
 
 
 def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) -> dict[str, str | bytes]:
     """All files of the project but the firmware's own."""
     from tinydeploy.codegen import generate
     from tinydeploy.compiler import compile_graph
+    from tinydeploy.job import obtain
     from tinydeploy.tflite import read_model
+    from tinydeploy.training_report import TRAINING_REPORT, training_report
 
     trained = None
     if request.model is None:
-        trained = _trained(request, board, progress, stage)
+        trained = obtain(
+            request.job,
+            request.folder.parent / ".trained",
+            require_fit=lambda spec: _require_network_fits(spec, board),
+            progress=progress,
+            stage=stage,
+        )
         data = trained.tflite
     else:
         data = request.model.read_bytes()
@@ -213,40 +234,8 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
         MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
         "model.tflite": data,
         "samples.npz": _npz(samples),
+        **({TRAINING_REPORT: training_report(trained, manifest)} if trained else {}),
     }
-
-
-def _trained(request: Request, board: Board, progress: Watcher, stage: Stage) -> Trained:
-    """The trained network, from the cache where the same one was trained before."""
-    from tinydeploy import datasets, training_cache, zoo
-
-    classes = {"digits": 10, "cifar10": 10}
-    known = classes.get(request.dataset or ("digits" if request.data is None else ""))
-    if known is not None:
-        # What cannot fit is refused before a long load and a longer training.
-        channels = request.channels or (1 if request.dataset in (None, "digits") else 3)
-        _require_network_fits(zoo.ModelSpec(request.arch, request.alpha, request.input_size, channels, known), board)
-    folder = request.folder.parent / ".trained" / _training_key(request)[:16]
-    cached = training_cache.load(folder)
-    if cached is not None:
-        stage("train    taken from the cache: the same network was trained on the same data before")
-        return cached
-    name = request.dataset or (None if request.data else "digits")
-    stage(f"data     {name or request.data}")
-    dataset = datasets.load(name, data=request.data, input_size=request.input_size, channels=request.channels)
-    spec = zoo.ModelSpec(
-        request.arch,
-        request.alpha,
-        request.input_size,
-        request.channels or dataset.channels,
-        len(dataset.class_names),
-    )
-    _require_network_fits(spec, board)
-    stage(f"train    {spec.name} on {len(dataset.train):,} images of {dataset.name}")
-    from tinydeploy.train import train_and_quantize
-
-    model = train_and_quantize(spec, dataset, epochs=request.epochs, seed=request.seed, progress=progress)
-    return training_cache.store(folder, model)
 
 
 def _require_network_fits(spec: Any, board: Board) -> None:

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinydeploy import __version__
+from tinydeploy.cli_files import FILE as _FILE
+from tinydeploy.cli_files import FOLDER as _FOLDER
+from tinydeploy.cli_files import write_text as _write_text
+from tinydeploy.cli_train import read_training, training_options
+from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_estimate, read_spec, sweep
 from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
 from tinydeploy.optimize import OPTIMIZE
 
@@ -20,8 +25,6 @@ if TYPE_CHECKING:
     from tinydeploy.session import Session
 
 _BENCH_MACS = 200_000_000
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class _Commands(click.Group):
@@ -73,7 +76,7 @@ def _in_our_words(error: click.ClickException) -> str:
     """A mistake on the command line as one sentence: what is wrong, and where to look."""
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption):
-        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        known = [name for p in context.command.get_params(context) for name in p.opts] if context else []
         message = f"there is no option {error.option_name}{did_you_mean(error.option_name, [*known, '--help'])}"
     else:
         message = error.format_message().rstrip(".")
@@ -81,18 +84,11 @@ def _in_our_words(error: click.ClickException) -> str:
     return message if context is None or message.endswith("?") else f"{message}; see {context.command_path} --help"
 
 
-@cli.command(short_help="Train or take a model, prove, compile and build it.")
+@cli.command(short_help="Train or take a model, prove, compile and build it.", cls=ArchitectureCommand)
 @click.option("--board", required=True, help="A board by name (see `tinydeploy boards`) or a .toml file.")
 @click.option("--model", type=_FILE, help="A ready int8 .tflite; nothing is trained.")
 @click.option("--samples", type=_FILE, help="With --model: an .npz of `inputs` and perhaps `labels` to bench with.")
-@click.option("--arch", default="mobilenet_v1", show_default=True, help="The network to train.")
-@click.option("--alpha", default=0.25, show_default=True, help="Width multiplier, above 0 and up to 1.")
-@click.option("--input-size", default=48, show_default=True, help="Height and width of the input in pixels.")
-@click.option("--channels", type=int, help="1 for grey, 3 for RGB; the data's own when left out.")
-@click.option("--dataset", help="digits (the default) or cifar10.")
-@click.option("--data", type=click.Path(path_type=Path), help="A folder or archive of class folders of images.")
-@click.option("--epochs", type=int, help="Passes over the training data; the dataset's own number when left out.")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything random in training.")
+@training_options
 @click.option("--out", type=_FOLDER, help="Project folder; build/<board>-<model> when left out.")
 @click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True, help="Compiler.")
 @click.option("--keep-constant-channels", is_flag=True, help="Compute channels that are provably constant too.")
@@ -114,7 +110,7 @@ def build(json_file: Path | None, **options: Any) -> None:
     from tinydeploy.terminal import TrainingBar
 
     with TrainingBar() as bar:
-        result = run(Request(**options), progress=bar.progress, stage=bar.stage)
+        result = run(Request(**read_training(options)), progress=bar.progress, stage=bar.stage)
     print_report(build_report(result))
     _write_text(json_file, build_json(result))
 
@@ -229,21 +225,58 @@ def boards(json_file: Path | None) -> None:
     _write_text(json_file, boards_json(known))
 
 
-@cli.command(short_help="Show a model's layers, sizes and what it fits.")
-@click.argument("model", type=_FILE)
+@cli.command(short_help="Show a model's layers, sizes and what it fits.", cls=ArchitectureCommand)
+@click.argument("model", type=_FILE, required=False)
 @click.option("--board", help="Compile for this board's core, and say what fits this board.")
 @click.option("--optimize", type=click.Choice(OPTIMIZE), default="balanced", show_default=True, help="As in build.")
 @click.option("--stream-input", is_flag=True, help="As in build.")
 @click.option("--svg", "svg_file", type=_FILE, help="Write the drawing of the arena as an SVG image too.")
 @click.option("--json", "json_file", type=_FILE, help="Write the facts as JSON too.")
-def inspect(model: Path, board: str | None, svg_file: Path | None, json_file: Path | None, **options: Any) -> None:
-    """Show a .tflite's layers, their shapes, MACs, weights and memory, and draw its arena over time."""
+@click.option("--arch", help="Instead of MODEL: a network of the zoo, not trained; needs --board.")
+@click.option("--alpha", type=float, help="With --arch: width multiplier, above 0 and up to 1.")
+@click.option("--input-size", help="With --arch: pixels, such as 48, or height by width, such as 49x10.")
+@click.option("--channels", type=int, help="With --arch: 1 for grey, 3 for RGB.")
+@click.option("--classes", type=int, help="With --arch: how many classes.")
+def inspect(
+    model: Path | None,
+    board: str | None,
+    svg_file: Path | None,
+    json_file: Path | None,
+    arch: str | None,
+    alpha: float | None,
+    input_size: str | None,
+    channels: int | None,
+    classes: int | None,
+    **options: Any,
+) -> None:
+    """Show a .tflite's layers, their shapes, MACs, weights and memory, and draw its arena over time.
+
+    With --arch, show what a network of the zoo will cost on a board before it is trained: TensorFlow is not needed.
+    """
+    chosen = chosen_options(options)
+    if (model is None) == (arch is None):
+        raise UsageError("give either a .tflite file or --arch with a network of the zoo")
+    if arch is not None:
+        if board is None or svg_file is not None:
+            raise UsageError("--arch draws no arena: leave --svg away" if svg_file else "--arch needs --board")
+        spec = read_spec(arch, alpha, input_size, channels, classes, chosen)
+        print_estimate(spec, board, json_file, options)
+        return
+    if chosen or any(value is not None for value in (alpha, input_size, channels, classes)):
+        raise UsageError("a .tflite file has its own sizes; --alpha, --input-size and their like go with --arch")
+    _inspect_file(model, board, svg_file, json_file, options)
+
+
+def _inspect_file(
+    model: Path | None, board: str | None, svg_file: Path | None, json_file: Path | None, options: dict[str, Any]
+) -> None:
     from tinydeploy.arena_drawing import arena_svg
     from tinydeploy.boards import load_board
     from tinydeploy.inspection import inspect_model, inspection_json, inspection_report
     from tinydeploy.tables import print_report
     from tinydeploy.tflite import read_model
 
+    assert model is not None
     try:
         data = model.read_bytes()
     except OSError as error:
@@ -252,6 +285,10 @@ def inspect(model: Path, board: str | None, svg_file: Path | None, json_file: Pa
     print_report(inspection_report(found))
     _write_text(svg_file, arena_svg(found.arena, found.model))
     _write_text(json_file, inspection_json(found))
+
+
+cli.add_command(sweep)
+cli.add_command(fit)
 
 
 @contextlib.contextmanager
@@ -284,10 +321,3 @@ def _session(port: str | None, project: Project) -> Iterator[Session]:
         yield session
     finally:
         session.close()
-
-
-def _write_text(path: Path | None, text: str) -> None:
-    if path is not None:
-        from tinydeploy.firmware import write_if_changed
-
-        write_if_changed(path, text.encode())

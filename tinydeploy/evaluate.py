@@ -30,6 +30,18 @@ class Parting:
     int8_prediction: int
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A sample that the int8 model gets wrong, by its index; `confidence` is the probability that it gives its
+    prediction."""
+
+    index: int
+    label: int
+    prediction: int
+    float_prediction: int
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """The labels of the compared samples and both models' predictions for them, each int64 (N,)."""
@@ -62,6 +74,26 @@ class Comparison:
             int8_right = int(np.sum(self.int8_predictions[mine] == label))
             rows.append(ClassAccuracy(name, int(mine.sum()), float_right, int8_right))
         return tuple(rows)
+
+    def confusion(self, classes: int) -> list[list[int]]:
+        """How often int8 gives each class (column) to samples of each class (row)."""
+        pairs = self.labels * classes + self.int8_predictions
+        return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).tolist()
+
+    def worst(self, confidences: NDArray[np.float64], most: int) -> tuple[Mistake, ...]:
+        """The int8 model's mistakes that it is surest of, at `most` so many; `confidences` (N,) are its own."""
+        wrong = np.flatnonzero(self.int8_predictions != self.labels)
+        surest = wrong[np.argsort(-confidences[wrong], kind="stable")][:most]
+        return tuple(
+            Mistake(
+                int(i),
+                int(self.labels[i]),
+                int(self.int8_predictions[i]),
+                int(self.float_predictions[i]),
+                float(confidences[i]),
+            )
+            for i in surest
+        )
 
     def partings(self) -> tuple[Parting, ...]:
         """Every sample on which the two models differ, whoever is right."""

@@ -109,3 +109,16 @@ def _convolution(tf: Any, layer: LayerSpec, x: Any, kernel: Any, padding: str, g
         return tf.nn.conv2d(x, kernel, layer.stride, padding)
     parts = zip(tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
     return tf.concat([tf.nn.conv2d(part, own, layer.stride, padding) for part, own in parts], axis=-1)
+
+
+def float_activations(spec: zoo.ModelSpec, model: Any, images: Any) -> Values:
+    """Every layer's output of a Keras `model` of `spec` for real `images`, by name, the softmax included."""
+    tf = import_tensorflow()
+    found: Values = {}
+
+    def keep(name: str, value: Any) -> Any:
+        found[name] = value
+        return value
+
+    walk(zoo.describe(spec), fold(spec, model), tf.constant(images), keep)
+    return found

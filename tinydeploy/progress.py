@@ -12,10 +12,11 @@ class Progress:
     """Where training stands: after each step `step` of `steps` of `epoch` of `epochs`, both counted from 1.
 
     `loss` is the step's, and the epoch's mean at its last step, which alone brings `validation_accuracy`. The stages
-    "quantize" and "evaluate" are announced as they begin, with nothing but their name.
+    "quantize", "tune" (what follows of "train" is then quantization-aware) and "evaluate" are announced as they begin,
+    with nothing but their name.
     """
 
-    stage: Literal["train", "quantize", "evaluate"]
+    stage: Literal["train", "quantize", "tune", "evaluate"]
     epoch: int = 0
     epochs: int = 0
     step: int = 0

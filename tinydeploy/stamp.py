@@ -35,7 +35,8 @@ def file_state(path: Path) -> str:
 def tool_state() -> str:
     """This tinydeploy: every Python file and template by size and time of change."""
     package = Path(__file__).parent
-    files = [*package.rglob("*.py"), *(p for p in resource_dir("firmware_templates").rglob("*") if p.is_file())]
+    templates = [*package.rglob("*.j2"), *resource_dir("firmware_templates").rglob("*")]
+    files = [*package.rglob("*.py"), *(path for path in templates if path.is_file())]
     return digest(*(sorted(_look(path) for path in files)))
 
 

@@ -15,6 +15,7 @@ from tinydeploy.progress import Progress
 
 _STAGES = {
     "quantize": "quantize full int8, calibrated on training images",
+    "tune": "tune     int8 in the network: its rounding is trained with",
     "evaluate": "evaluate float and int8 on the test images",
 }
 _QUIET_EPOCHS_S = 10.0  # how often a pipe hears of training

@@ -15,13 +15,16 @@ from tinydeploy.datasets import Dataset, Split
 from tinydeploy.distill import Teacher
 from tinydeploy.errors import UsageError
 from tinydeploy.evaluate import Comparison
-from tinydeploy.graph import Quant
+from tinydeploy.folded import float_activations
+from tinydeploy.graph import Graph
+from tinydeploy.layer_noise import LayerNoise, layer_noise
 from tinydeploy.lint import lint
 from tinydeploy.preprocess import Preprocess
 from tinydeploy.progress import Progress, Watcher, ignore_progress
-from tinydeploy.quantize import CALIBRATION_IMAGES, quantize
+from tinydeploy.qat import QuantizedNetwork
+from tinydeploy.quantize import CALIBRATION_IMAGES, quantize, quantize_trained
 from tinydeploy.tflite import read_model
-from tinydeploy.trainer import Evaluator, preprocess_of, train
+from tinydeploy.trainer import Evaluator, preprocess_of, train, tune
 
 __all__ = ["Epoch", "Progress", "TrainedModel", "Watcher", "train", "train_and_quantize"]
 
@@ -29,6 +32,7 @@ __all__ = ["Epoch", "Progress", "TrainedModel", "Watcher", "train", "train_and_q
 # than tell whether quantization went wrong.
 _EVALUATION_MACS = 15_000_000_000
 _LEAST_EVALUATED = 100
+_NOISE_SAMPLES = 16
 # Apart from the streams of the trainer.
 _CALIBRATION_STREAM, _EVALUATION_STREAM = 11, 12
 
@@ -37,26 +41,39 @@ _CALIBRATION_STREAM, _EVALUATION_STREAM = 11, 12
 class TrainedModel:
     """The .tflite and everything about how it came to be.
 
-    `test_inputs` are the evaluated test samples as the model takes them, int8 (N, H, W, C), with `test_labels` (N,):
-    the whole test split, or a random part of it where evaluating all would take too long. `warnings` are lint's.
-    `network` is the float Keras model, images to logits.
+    `test_inputs` are the evaluated test samples as the model takes them, int8 (N, H, W, C), with `test_labels` (N,)
+    and the model's `test_outputs`, int8 (N, classes): the whole test split, or a random part of it where evaluating all
+    would take too long. `warnings` are lint's and the data's. `network` is the float Keras model, images to logits;
+    after quantization-aware training, of `tuning` epochs, it holds the tuned weights, `comparison` still has the float
+    network's predictions from before it, and `calibrated` the predictions of what calibration alone would have given.
     """
 
     spec: zoo.ModelSpec
+    dataset: Dataset
     tflite: bytes
-    class_names: tuple[str, ...]
     preprocess: Preprocess
     comparison: Comparison
     test_inputs: NDArray[np.int8]
-    test_labels: NDArray[np.int64]
+    test_outputs: NDArray[np.int8]
     history: tuple[Epoch, ...]
+    tuning: tuple[Epoch, ...]
+    calibrated: Comparison | None
+    noise: tuple[LayerNoise, ...]
     warnings: tuple[str, ...]
     epochs: int
     seed: int
-    data_source: str
-    split_note: str
-    split_sizes: tuple[int, int, int]
+    teacher: str | None
     network: Any
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the output's elements."""
+        return self.dataset.class_names
+
+    @property
+    def test_labels(self) -> NDArray[np.int64]:
+        """The right class of each of `test_inputs`."""
+        return self.comparison.labels
 
     @property
     def float_accuracy(self) -> float:
@@ -77,58 +94,81 @@ def train_and_quantize(
     seed: int = 0,
     progress: Watcher = ignore_progress,
     teacher: Teacher | None = None,
+    qat_epochs: int | None = None,
     checkpoint: Path | None = None,
     evaluated: int | None = None,
 ) -> TrainedModel:
-    """Train `spec` on `dataset`, quantize it by post-training calibration on training images, evaluate both models.
+    """Train `spec` on `dataset` by its recipe, quantize and evaluate it.
 
-    `epochs` None takes the dataset's own number. `evaluated` is how many test samples to evaluate; None takes as many
-    as half a minute allows. Nothing is written anywhere but to temporary files and to `checkpoint`, from which an
-    interrupted training goes on. Raises UsageError when spec and data do not fit together, ToolchainError when
-    TensorFlow or TFLite Micro is missing.
+    `epochs` None takes the recipe's own number. Quantization is by calibration on training images, or by `qat_epochs`
+    of quantization-aware training. `evaluated` is how many test samples to evaluate; None takes as many as half a
+    minute allows. Nothing is written anywhere but to temporary files, and to `checkpoint` (and one beside it for
+    quantization-aware training), from which an interrupted training goes on. Raises UsageError when spec and data do
+    not fit together, ToolchainError when TensorFlow or TFLite Micro is missing.
     """
-    if spec.classes != len(dataset.class_names):
-        raise UsageError(f"{dataset.name} has {len(dataset.class_names)} classes, the network {spec.classes}")
+    _require_match(spec, dataset)
     epochs = dataset.recipe.epochs if epochs is None else epochs
     model, history = train(
         spec, dataset, epochs=epochs, seed=seed, progress=progress, teacher=teacher, checkpoint=checkpoint
     )
     preprocess = preprocess_of(spec)
+    count = evaluated or max(_LEAST_EVALUATED, _EVALUATION_MACS // zoo.footprint(zoo.describe(spec)).macs)
+    test = _some(dataset.test, count, (seed, _EVALUATION_STREAM))
+    float_predictions = Evaluator(lambda images: model(images, training=False), preprocess).predictions(test.images)
 
     progress(Progress("quantize"))
+    calibration = preprocess.resize(_some(dataset.train, CALIBRATION_IMAGES, (seed, _CALIBRATION_STREAM)).images)
     export = zoo.build(spec, batch_size=1, softmax=True)
     export.set_weights(model.get_weights())
-    calibration = _some(dataset.train, CALIBRATION_IMAGES, (seed, _CALIBRATION_STREAM))
-    tflite = quantize(export, preprocess.resize(calibration.images), preprocess)
-    graph = read_model(tflite, spec.name)
+    tflite = quantize(export, calibration, preprocess)
+    tuning: tuple[Epoch, ...] = ()
+    calibrated = None
+    if qat_epochs is not None:
+        calibrated = Comparison(test.labels, float_predictions, _predictions(_run(tflite, test, preprocess, spec)))
+        progress(Progress("tune"))
+        network = QuantizedNetwork(spec, model, preprocess.real(calibration))
+        saved = checkpoint.with_stem(f"{checkpoint.stem}-qat") if checkpoint else None
+        tuning = tune(
+            network, dataset, epochs=qat_epochs, seed=seed, progress=progress, teacher=teacher, checkpoint=saved
+        )
+        tflite = quantize_trained(network.export())
 
     progress(Progress("evaluate"))
-    macs = zoo.footprint(zoo.describe(spec)).macs
-    count = evaluated or max(_LEAST_EVALUATED, _EVALUATION_MACS // macs)
-    test = _some(dataset.test, count, (seed, _EVALUATION_STREAM))
-    inputs = _quantized_inputs(preprocess, test, graph.tensors[graph.input].quantization)
-    comparison = Comparison(
-        labels=test.labels,
-        float_predictions=Evaluator(lambda images: model(images, training=False), preprocess).predictions(test.images),
-        int8_predictions=np.argmax(oracle.run(tflite, inputs), axis=-1).astype(np.int64),
-    )
+    graph = read_model(tflite, spec.name)
+    inputs = _inputs(graph, test, preprocess)
+    outputs = oracle.run(tflite, inputs)
+    imbalance = dataset.imbalance()
     return TrainedModel(
         spec=spec,
+        dataset=dataset,
         tflite=tflite,
-        class_names=dataset.class_names,
         preprocess=preprocess,
-        comparison=comparison,
+        comparison=Comparison(test.labels, float_predictions, _predictions(outputs)),
         test_inputs=inputs,
-        test_labels=test.labels,
+        test_outputs=outputs,
         history=history,
-        warnings=lint(graph),
+        tuning=tuning,
+        calibrated=calibrated,
+        noise=layer_noise(
+            graph, tflite, inputs[:_NOISE_SAMPLES], lambda images: float_activations(spec, model, images)
+        ),
+        warnings=(*lint(graph), *([imbalance] if imbalance else [])),
         epochs=epochs,
         seed=seed,
-        data_source=dataset.source,
-        split_note=dataset.split_note,
-        split_sizes=(len(dataset.train), len(dataset.validation), len(dataset.test)),
+        teacher=teacher.name if teacher else None,
         network=model,
     )
+
+
+def _require_match(spec: zoo.ModelSpec, dataset: Dataset) -> None:
+    if spec.classes != len(dataset.class_names):
+        raise UsageError(f"{dataset.name} has {len(dataset.class_names)} classes, the network {spec.classes}")
+    shape = dataset.train.images.shape[1:]
+    if dataset.features is not None and spec.input_shape != shape:
+        raise UsageError(
+            f"{dataset.name} holds features of {shape[0]}x{shape[1]}x{shape[2]}, which cannot be resized to "
+            f"{'x'.join(map(str, spec.input_shape))}; leave --input-size and --channels away"
+        )
 
 
 def _some(split: Split, count: int, seed: tuple[int, int]) -> Split:
@@ -139,5 +179,14 @@ def _some(split: Split, count: int, seed: tuple[int, int]) -> Split:
     return Split(split.images[chosen], split.labels[chosen])
 
 
-def _quantized_inputs(preprocess: Preprocess, split: Split, quant: Quant) -> NDArray[np.int8]:
+def _inputs(graph: Graph, split: Split, preprocess: Preprocess) -> NDArray[np.int8]:
+    quant = graph.tensors[graph.input].quantization
     return preprocess.quantized(preprocess.resize(split.images), quant.scale, quant.zero_point)
+
+
+def _run(tflite: bytes, split: Split, preprocess: Preprocess, spec: zoo.ModelSpec) -> NDArray[np.int8]:
+    return oracle.run(tflite, _inputs(read_model(tflite, spec.name), split, preprocess))
+
+
+def _predictions(outputs: NDArray[np.int8]) -> NDArray[np.int64]:
+    return np.argmax(outputs, axis=-1).astype(np.int64)

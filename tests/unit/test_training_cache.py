@@ -19,13 +19,15 @@ FACTS = {
     "preprocess": {"input_size": 8, "channels": 1, "offset": 0.0, "divisor": 255.0},
     "input_scale": 1 / 255,
     "input_zero_point": -128,
+    "features": None,
 }
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "model.tflite").write_bytes(small_model())
-    np.savez(tmp_path / "samples.npz", inputs=np.zeros((2, 9, 8, 3), np.int8), labels=np.array([1, 2]))
+    arrays = {"inputs": np.zeros((2, 9, 8, 3), np.int8), "labels": np.array([1, 2])}
+    np.savez(tmp_path / "samples.npz", outputs=np.ones((2, 4), np.int8), **arrays)
     (tmp_path / "training.json").write_text(json.dumps(FACTS))
     return tmp_path
 
@@ -37,7 +39,9 @@ def test_a_whole_training_is_taken(folder: Path) -> None:
     assert trained.class_names == ("a", "b", "c", "d")
     assert (trained.float_accuracy, trained.int8_accuracy) == (0.75, 0.5)
     assert trained.labels.tolist() == [1, 2]
+    assert trained.outputs.shape == (2, 4)
     table = trained.pixel_table()
+    assert table is not None
     assert (table.dtype, table.tolist()) == (np.int8, list(range(-128, 128)))
 
 
@@ -61,3 +65,10 @@ def empty(path: Path) -> None:
 def test_a_damaged_training_is_none(name: str, damage: Callable[[Path], None], folder: Path) -> None:
     damage(folder / name)
     assert training_cache.load(folder) is None
+
+
+def test_features_have_no_pixels(folder: Path) -> None:
+    (folder / "training.json").write_text(json.dumps(FACTS | {"features": {"scale": 0.5, "zero_point": 3}}))
+    trained = training_cache.load(folder)
+    assert trained is not None
+    assert trained.pixel_table() is None

@@ -1,0 +1,203 @@
+"""One training as it is asked for: which network, on which data, how; done, or taken from the cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinydeploy import datasets, stamp, zoo
+from tinydeploy.datasets import Dataset
+from tinydeploy.distill import TEMPERATURE, WEIGHT, Teacher, digest_of, load_teacher
+from tinydeploy.errors import UsageError
+from tinydeploy.method import Method
+from tinydeploy.progress import Watcher
+
+if TYPE_CHECKING:
+    from tinydeploy.training_cache import Trained
+
+Stage = Callable[[str], None]
+
+# Of the bundled and the downloaded data, known without loading them: channels, classes.
+_KNOWN = {"digits": (1, 10), "cifar10": (3, 10), "fashion_mnist": (1, 10)}
+_AS_THE_RECIPE = Method()
+_TEACHER = re.compile(r"(?P<arch>\w+)(?::(?P<options>[^/]+))?(?:/(?P<alpha>[^/]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train. `alpha` and `input_size` (height, and width or 0 for a square) of None are the architecture's
+    own, or those of the data where it cannot be resized. Neither `dataset` nor `data` means the digits."""
+
+    arch: str = "mobilenet_v1"
+    alpha: float | None = None
+    input_size: tuple[int, int] | None = None
+    channels: int | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    dataset: str | None = None
+    data: Path | None = None
+    skip_corrupt: bool = False
+    method: Method = _AS_THE_RECIPE
+    seed: int = 0
+
+    @property
+    def dataset_name(self) -> str | None:
+        """The dataset's name; None for data of one's own."""
+        return self.dataset or (None if self.data else "digits")
+
+    @property
+    def name(self) -> str:
+        """Network and data as one word for files."""
+        data = self.dataset or (self.data.resolve().name.split(".")[0] if self.data else "digits")
+        network = self.spec(classes=2, channels=3).name
+        suffix = "_qat" if self.method.qat else ""
+        return re.sub(r"[^\w.]+", "_", f"{network}_{data}{suffix}")
+
+    def spec(self, *, classes: int, channels: int) -> zoo.ModelSpec:
+        """The network, for data of so many classes and channels; UsageError where there is no such network."""
+        return zoo.make_spec(
+            self.arch,
+            alpha=self.alpha,
+            input_size=self.input_size,
+            channels=self.channels or channels,
+            classes=classes,
+            options=self.options,
+        )
+
+    def key(self) -> str:
+        """A digest of everything that the training depends on; cheap, nothing is loaded."""
+        data = datasets.stamp(self.dataset_name, data=self.data)
+        teacher = self.method.teacher or ""
+        content = hashlib.sha256(_keras_file(teacher).read_bytes()).hexdigest() if teacher.endswith(".keras") else None
+        return stamp.digest(dataclasses.replace(self, data=None), data, content)
+
+    def check(self, require_fit: Callable[[zoo.ModelSpec], None]) -> None:
+        """Refuse before a long load what cannot be: a network that does not exist, or does not fit."""
+        family = zoo.architecture(self.arch)
+        if not family.classifies:
+            raise UsageError(f"{self.arch} gives no classes, and build trains classifiers; train it with Keras instead")
+        if self.dataset_name in _KNOWN:
+            channels, classes = _KNOWN[str(self.dataset_name)]
+            require_fit(self.spec(classes=classes, channels=channels))
+
+    def load(self) -> Dataset:
+        """The data, with the recipe as it is asked for."""
+        size = self.spec(classes=2, channels=3).input_shape
+        found = datasets.load(
+            self.dataset_name,
+            data=self.data,
+            input_size=max(size[:2]),
+            channels=self.channels,
+            skip_corrupt=self.skip_corrupt,
+        )
+        return dataclasses.replace(found, recipe=self.method.recipe(found.recipe))
+
+    def spec_for(self, dataset: Dataset) -> zoo.ModelSpec:
+        """The network for loaded data; features set the size of its input."""
+        sized = self
+        if dataset.features is not None and self.input_size is None:
+            rows, columns = dataset.train.images.shape[1:3]
+            sized = dataclasses.replace(self, input_size=(rows, 0 if rows == columns else columns))
+        return sized.spec(classes=len(dataset.class_names), channels=dataset.channels)
+
+
+def obtain(
+    job: Job, cache: Path, *, require_fit: Callable[[zoo.ModelSpec], None], progress: Watcher, stage: Stage
+) -> Trained:
+    """The trained network, from a folder in `cache` where the same one was trained before; an interrupted training
+    goes on from its checkpoint there.
+
+    `require_fit` raises FitError for a network that cannot be deployed, before an epoch is spent on it.
+    """
+    from tinydeploy import training_cache
+
+    job.check(require_fit)
+    folder = cache / job.key()[:16]
+    cached = training_cache.load(folder)
+    if cached is not None:
+        stage("train    taken from the cache: the same network was trained on the same data before")
+        return cached
+    stage(f"data     {job.dataset_name or job.data}")
+    dataset = job.load()
+    if dataset.skipped:
+        stage(f"skipped  {len(dataset.skipped):,} unreadable: {', '.join(dataset.skipped)}")
+    imbalance = dataset.imbalance()
+    if imbalance is not None:
+        stage(f"warning  {imbalance}")
+    spec = job.spec_for(dataset)
+    require_fit(spec)
+    from tinydeploy.train import train_and_quantize
+
+    teacher = _teacher(job, spec, dataset, cache, progress, stage)
+    checkpoint = folder / "checkpoint.npz"
+    resumed = ", going on from a checkpoint" if checkpoint.exists() else ""
+    stage(f"train    {spec.name} on {len(dataset.train):,} images of {dataset.name}{resumed}")
+    model = train_and_quantize(
+        spec,
+        dataset,
+        seed=job.seed,
+        progress=progress,
+        teacher=teacher,
+        qat_epochs=job.method.tuning_epochs(dataset.recipe.epochs),
+        checkpoint=checkpoint,
+    )
+    stored = training_cache.store(folder, model)
+    for file in folder.glob("checkpoint*.npz"):
+        file.unlink()
+    return stored
+
+
+def _teacher(
+    job: Job, spec: zoo.ModelSpec, dataset: Dataset, cache: Path, progress: Watcher, stage: Stage
+) -> Teacher | None:
+    """The network that teaches: read, or trained first on the same data (and cached)."""
+    text = job.method.teacher
+    if text is None:
+        return None
+    from tinydeploy.trainer import preprocess_of
+
+    if text.endswith(".keras"):
+        file, name = _keras_file(text), Path(text).stem
+    else:
+        from tinydeploy.training_cache import FLOAT_MODEL
+
+        network = _teacher_options(text)
+        method = dataclasses.replace(
+            job.method, teacher=None, teacher_weight=None, temperature=None, qat=False, qat_epochs=None
+        )
+        size = (spec.input_size, spec.input_width)
+        first = dataclasses.replace(job, **network, input_size=size, channels=spec.channels, method=method)
+        name = first.spec_for(dataset).name
+        stage(f"teacher  {name}")
+        obtain(first, cache, require_fit=lambda _: None, progress=progress, stage=stage)
+        file = cache / first.key()[:16] / FLOAT_MODEL
+    model = load_teacher(file, preprocess_of(spec), spec.classes)
+    weight = WEIGHT if job.method.teacher_weight is None else job.method.teacher_weight
+    return Teacher(model, name, digest_of(model), weight, job.method.temperature or TEMPERATURE)
+
+
+def _keras_file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise UsageError(f"there is no teacher {text}; give a .keras file, or a network of the zoo as ARCH/ALPHA")
+    return Path(text)
+
+
+def _teacher_options(text: str) -> dict[str, Any]:
+    """``resnet:depth=20,bottleneck=off/0.5`` as fields of a job; the options and alpha may be left out."""
+    found = _TEACHER.fullmatch(text)
+    try:
+        if found is None:
+            raise ValueError
+        pairs = [part.split("=") for part in (found["options"] or "").split(",") if part]
+        options = tuple((pair[0], pair[1]) for pair in pairs)
+        alpha = float(found["alpha"]) if found["alpha"] else None
+    except (ValueError, IndexError):
+        raise UsageError(
+            f"--teacher {text!r} is no network; give ARCH/ALPHA such as resnet/1, ARCH:OPTION=VALUE/ALPHA, or a .keras "
+            "file"
+        ) from None
+    return {"arch": found["arch"], "alpha": alpha, "options": options}

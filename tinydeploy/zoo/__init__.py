@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tinydeploy.errors import UsageError, did_you_mean
 from tinydeploy.zoo._layers import Footprint, LayerSpec, Shape, footprint
 from tinydeploy.zoo._network import InputTooSmallError
-from tinydeploy.zoo._spec import Architecture, ModelSpec, Option
+from tinydeploy.zoo._spec import Architecture, ModelSpec, Option, read_size
 
 if TYPE_CHECKING:
     import keras
@@ -35,6 +35,8 @@ __all__ = [
     "build",
     "describe",
     "footprint",
+    "make_spec",
+    "read_size",
 ]
 
 
@@ -53,6 +55,29 @@ def architecture(name: str) -> Architecture:
         hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
         raise UsageError(f"unknown architecture {name!r}{hint}")
     return known[name]
+
+
+def make_spec(
+    arch: str,
+    *,
+    alpha: float | None = None,
+    input_size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    classes: int | None = None,
+    options: tuple[tuple[str, str], ...] = (),
+) -> ModelSpec:
+    """A network by its architecture's name, what is None as the architecture has it; UsageError as from ModelSpec."""
+    family = architecture(arch)
+    height, width = input_size or family.input_size
+    return ModelSpec(
+        arch,
+        family.alpha if alpha is None else alpha,
+        height,
+        family.channels if channels is None else channels,
+        family.classes if classes is None else classes,
+        options,
+        width,
+    )
 
 
 def describe(spec: ModelSpec) -> tuple[LayerSpec, ...]:

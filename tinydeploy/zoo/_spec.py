@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -102,8 +103,8 @@ ON_OFF = ("on", "off")
 class Architecture:
     """A network family: its command-line name, a title with its source, and the function that lays it out.
 
-    `input_size` (height, and width or 0 for a square) and `alpha` are what one means who names the architecture only.
-    `classifies` is False where the output is no class scores.
+    `alpha`, `input_size` (height, and width or 0 for a square), `channels` and `classes` are meant where only the
+    architecture is named. `classifies` is False where the output is no class scores.
     """
 
     name: str
@@ -112,6 +113,8 @@ class Architecture:
     options: tuple[Option, ...] = ()
     alpha: float = 0.25
     input_size: tuple[int, int] = (48, 0)
+    channels: int = 3
+    classes: int = 10
     classifies: bool = True
 
     def complete(self, spec: ModelSpec) -> ModelSpec:
@@ -127,3 +130,13 @@ class Architecture:
                 )
         chosen = {**{option.name: option.default for option in self.options}, **dict(spec.options)}
         return dataclasses.replace(spec, options=tuple(chosen.items()))
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """``48`` or ``49x10`` as (height, width), width 0 for a square; UsageError for anything else."""
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip())
+    if found is None:
+        raise UsageError(
+            f"--input-size {text!r} is no size; give pixels, such as 48, or height by width, such as 49x10"
+        )
+    return int(found[1]), int(found[2] or 0)

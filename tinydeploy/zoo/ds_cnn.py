@@ -18,4 +18,6 @@ def _layers(spec: ModelSpec) -> tuple[LayerSpec, ...]:
     return net.classifier(x)
 
 
-ARCHITECTURE = Architecture("ds_cnn", "DS-CNN for keywords (2017)", _layers, alpha=1.0, input_size=(49, 10))
+ARCHITECTURE = Architecture(
+    "ds_cnn", "DS-CNN for keywords (2017)", _layers, alpha=1.0, input_size=(49, 10), channels=1, classes=12
+)

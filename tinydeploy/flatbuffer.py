@@ -37,6 +37,10 @@ class _Bytes:
         return int(self.unpack(code, at))
 
 
+# The buffer of a table that stands in no file.
+EMPTY = _Bytes(b"")
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """One table of the buffer; `field` arguments are the schema's slot numbers, from 0."""

@@ -1,0 +1,296 @@
+"""Fits the factors of the cost model: measures networks on the virtual board, kernel by kernel, and solves for them.
+
+    python -m benchmarks.fit_cost --jobs 2
+
+Networks of the zoo at odd widths and sizes, with random weights, are compiled and run on a bare core; every step is
+counted. For each kernel template, and each of its variants with enough measurements, non-negative factors minimize the
+relative errors. The result is tinydeploy/cost_model.json; measurements are kept in --out and not repeated while the
+package's own files stay as they are. Run it again after a kernel has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from support.counting import build_model, random_input  # noqa: E402  (needs the path above)
+from support.net import Net  # noqa: E402
+
+from tinydeploy import cost, stamp  # noqa: E402
+from tinydeploy.boards import list_boards  # noqa: E402
+from tinydeploy.build import Request, build  # noqa: E402
+from tinydeploy.codegen import generate  # noqa: E402
+from tinydeploy.compiler import compile_graph  # noqa: E402
+from tinydeploy.cores import CORES  # noqa: E402
+from tinydeploy.untrained import untrained_graph  # noqa: E402
+from tinydeploy.zoo import LayerSpec, ModelSpec, describe  # noqa: E402
+from tinydeploy.zoo._network import Network  # noqa: E402
+
+# Below this many measurements a variant takes another's factors.
+LEAST = 4
+_ODD, _POOLS = 14, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One kernel, or what stands around kernels: its terms, and what was counted."""
+
+    template: str
+    variant: str
+    terms: dict[str, float]
+    instructions: float
+    cycles: float
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSample:
+    """One generated file: its terms and the bytes of its functions."""
+
+    path: str
+    terms: dict[str, float]
+    code_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that one network on one core tells."""
+
+    kernels: list[Sample]
+    files: list[CodeSample]
+
+
+def networks() -> dict[str, tuple[LayerSpec, ...]]:
+    """Networks whose kernels span the zoo's: other widths and sizes than the tests hold the model against."""
+    specs = [
+        ModelSpec("mobilenet_v1", 0.25, 56, 3, 10),
+        ModelSpec("mobilenet_v1", 0.4, 36, 1, 7),
+        ModelSpec("mobilenet_v1", 0.13, 90, 3, 3),
+        ModelSpec("mobilenet_v2", 0.35, 40, 3, 10),
+        ModelSpec("mobilenet_v2", 0.2, 84, 3, 4),
+        ModelSpec("mobilenet_v2_compact", 0.7, 28, 1, 10),
+        ModelSpec("separable", 0.6, 30, 3, 10),
+        ModelSpec("xception", 0.4, 44, 3, 12),
+        ModelSpec("shufflenet_v1", 0.3, 52, 3, 10, (("groups", "2"),)),
+        ModelSpec("shufflenet_v1", 0.25, 36, 3, 10, (("groups", "8"),)),
+        ModelSpec("shufflenet_v2", 0.4, 52, 3, 10),
+        ModelSpec("resnet", 0.7, 28, 3, 10),
+        ModelSpec("resnet", 0.4, 20, 3, 10, (("depth", "11"), ("bottleneck", "on"))),
+        ModelSpec("resnext", 0.7, 24, 3, 10, (("cardinality", "8"),)),
+        ModelSpec("inception", 0.6, 24, 3, 10),
+        ModelSpec("inception", 0.4, 28, 3, 10, (("module", "v3"),)),
+        ModelSpec("inception", 0.5, 22, 3, 10, (("module", "v4"),)),
+        ModelSpec("inception", 0.3, 26, 3, 10, (("module", "resnet"),)),
+        ModelSpec("ds_cnn", 0.8, 45, 1, 12, (), 12),
+        ModelSpec("autoencoder", 0.7, 300, 1, 2),
+    ]
+    return {
+        **{spec.name: describe(spec) for spec in specs},
+        **{f"odd_{seed}": odd_network(seed) for seed in range(_ODD)},
+        **{f"pools_{seed}": pool_network(seed) for seed in range(_POOLS)},
+    }
+
+
+def odd_network(seed: int) -> tuple[LayerSpec, ...]:
+    """Twenty layers with whatever shapes the seed gives."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(8, 33))
+    net = Network(ModelSpec("odd", 1.0, size, int(rng.choice([1, 3])), 10), "relu")
+    x = net.conv("first", None, int(rng.integers(2, 40)), _odd_kernel(rng), int(rng.integers(1, 3)))
+    for number in range(20):
+        name, channels = f"layer_{number}", x.output_shape[-1]
+        stride = 2 if min(x.output_shape[:2]) >= 6 and rng.random() < 0.2 else 1
+        wide = int(rng.integers(2, 65))
+        match rng.integers(9):
+            case 0 | 1:
+                x = net.conv(name, x, wide, activation="none")
+            case 2:
+                x = net.conv(name, x, wide, _odd_kernel(rng), stride, activation="none" if rng.random() < 0.5 else None)
+            case 3 | 4:
+                x = net.depthwise(name, x, stride=stride)
+            case 5:
+                pool = net.max_pool if rng.random() < 0.5 else net.average_pool
+                x = pool(name, x, int(rng.integers(2, 4)), stride)
+            case 6:
+                x = net.add(name, x, net.conv(f"{name}_side", x, channels, activation="relu"), "relu")
+            case 7:
+                x = net.conv(f"{name}_positive", x, channels)
+                sides = [net.conv(f"{name}_{side}", x, int(rng.integers(1, 30))) for side in range(rng.integers(2, 4))]
+                x = net.concat(name, [x, *sides])
+            case 8:
+                groups = int(rng.choice([2, 3, 4, 8]))
+                x = net.conv(f"{name}_even", x, groups * int(rng.integers(1, 8)))
+                x = net.shuffle(name, x, groups)
+                halves = net.split(f"{name}_split", x, groups)
+                x = net.concat(f"{name}_joined", [x, halves[-1]])
+                x = net.conv(
+                    f"{name}_grouped", net.shuffle(f"{name}_again", x, groups + 1), groups + 1, groups=groups + 1
+                )
+    return net.classifier(x)
+
+
+def pool_network(seed: int) -> tuple[LayerSpec, ...]:
+    """Every pool after every other, on odd and even sizes; grouped 3x3 convolutions between."""
+    rng = np.random.default_rng(seed)
+    net = Network(ModelSpec("pools", 1.0, 9 + 3 * seed, 3, 10), "relu")
+    x = net.conv("first", None, 8)
+    number = 0
+    for stride in (1, 2):
+        for size in (2, 3):
+            for pool in (net.max_pool, net.average_pool):
+                number += 1
+                x = pool(f"pool_{number}", x, size, stride if min(x.output_shape[:2]) > 3 else 1)
+                groups = int(rng.choice([2, 4, 8]))
+                x = net.conv(f"conv_{number}", x, groups * int(rng.integers(1, 7)))
+                x = net.conv(f"grouped_{number}", x, groups * int(rng.integers(1, 7)), (3, 3), groups=groups)
+    return net.classifier(x)
+
+
+def _odd_kernel(rng: np.random.Generator) -> tuple[int, int]:
+    rows, columns = rng.choice([(1, 1), (3, 3), (3, 3), (5, 5), (1, 7), (7, 1), (1, 3), (3, 1), (10, 4)])
+    return int(rows), int(columns)
+
+
+def measure(core_name: str, name: str, folder: Path) -> Measured:
+    """Every kernel of a network on a bare core, what model_invoke adds, and the size of every file's functions."""
+    from tinydeploy.image import read_image
+    from tinydeploy.virtual.bare import BareCore
+
+    core = CORES[core_name]
+    program = compile_graph(untrained_graph(networks()[name], name), core, keep_constant_channels=True)
+    sources = generate(program)
+    elf = build_model(program, core, folder)
+    bare = BareCore(core, elf)
+    source, target = bare.call("model_input").value, bare.call("model_output").value
+    bare.write(source, random_input(program).tobytes())
+    whole = bare.call("model_invoke", source, target)
+    samples, instructions, cycles, seen = [], 0, 0, set()
+    for step, entry in zip(program.steps, sources.manifest["steps"], strict=True):
+        kernel = step.implementation
+        alone = bare.call(entry["symbol"])
+        instructions, cycles = instructions + alone.instructions, cycles + alone.cycles
+        if kernel.key in seen:
+            continue
+        seen.add(kernel.key)
+        counts = cost.terms(kernel.shape)
+        samples.append(Sample(kernel.template, cost.variant(kernel), counts, alone.instructions, alone.cycles))
+    around = dict(cost.invoke_terms(program))
+    samples.append(Sample(cost.INVOKE, "", around, whole.instructions - instructions, whole.cycles - cycles))
+    sizes = {symbol.name: symbol.size_bytes for symbol in read_image(elf).symbols}
+    files = [
+        CodeSample(path, cost.code_terms(text), sum(sizes.get(word, 0) for word in defined(text)))
+        for path, text in sources.files.items()
+        if cost.is_code(path)
+    ]
+    return Measured(samples, files)
+
+
+def defined(text: str) -> set[str]:
+    """The functions that a C file defines."""
+    return set(re.findall(r"(?m)^[a-z_].*?\b(\w+)\([^;]*?\) \{$", text, flags=re.DOTALL))
+
+
+def fit(terms: Sequence[dict[str, float]], results: Sequence[float]) -> dict[str, float]:
+    """Non-negative factors of the terms that occur, for the least errors: relative ones, a little more weight on what
+    costs more."""
+    names = sorted({name for counts in terms for name, count in counts.items() if count})
+    wanted = np.maximum(np.array(results, float), 1.0)
+    weights = wanted**-0.9
+    counts = np.array([[row.get(name, 0.0) for name in names] for row in terms]) * weights[:, None]
+    # Columns of one size, or the solver would stop at its own rounding.
+    scale = np.maximum(np.abs(counts).max(axis=0), 1e-12)
+    factors: NDArray[np.float64] = nnls(counts / scale, wanted * weights, maxiter=5000)[0] / scale
+    return {name: float(f"{factor:.6g}") for name, factor in zip(names, factors, strict=True) if factor > 0}
+
+
+def fit_all(measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+    """Factors of kernels by template, variant and measure, and of code by file. Variants with too few measurements of
+    their own are left out; a template that has no other keeps one of all its measurements."""
+    groups: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    files: dict[str, list[CodeSample]] = defaultdict(list)
+    for one in measured:
+        for sample in one.kernels:
+            groups[sample.template][sample.variant].append(sample)
+        for file in one.files:
+            files[file.path].append(file)
+    kernels = {}
+    for template, forms in sorted(groups.items()):
+        enough = {form: group for form, group in sorted(forms.items()) if len(group) >= LEAST}
+        chosen = enough or {"": [sample for group in forms.values() for sample in group]}
+        kernels[template] = {
+            form: {
+                "instructions": fit([s.terms for s in group], [s.instructions for s in group]),
+                "cycles": fit([s.terms for s in group], [s.cycles for s in group]),
+            }
+            for form, group in chosen.items()
+        }
+    code = {path: fit([f.terms for f in group], [f.code_bytes for f in group]) for path, group in files.items()}
+    return {"kernels": kernels, "code": code}
+
+
+def _measured(task: tuple[str, str, str]) -> tuple[str, Measured]:
+    core, name, out = task
+    kept = Path(out) / f"{core}-{name}.json"
+    key = stamp.digest(stamp.tool_state())
+    if kept.exists() and (stored := json.loads(kept.read_text()))["key"] == key:
+        kernels, files = stored["kernels"], stored["files"]
+        return core, Measured([Sample(**one) for one in kernels], [CodeSample(**one) for one in files])
+    measured = measure(core, name, Path(out) / f"{core}-{name}")
+    kept.write_text(json.dumps({"key": key, **asdict(measured)}))
+    return core, measured
+
+
+def firmware(folder: Path) -> dict[str, list[int]]:
+    """Flash and RAM of each board's firmware besides a model: measured with a tiny one."""
+    net = Net()
+    source = net.input((1, 4, 4, 1))
+    model = folder / "tiny.tflite"
+    model.write_bytes(net.done(net.conv(source, 2)))
+    found = {}
+    for board in list_boards():
+        built = build(Request(board.name, model=model, out=folder / f"firmware-{board.name}"))
+        output_bytes = int(built.manifest["output"]["size_bytes"])
+        image = built.image
+        found[board.name] = [
+            image.flash_bytes - image.model_flash_bytes,
+            image.ram_bytes - image.model_ram_bytes - output_bytes,
+        ]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "fit_cost")
+    parser.add_argument("--cores", nargs="+", default=list(CORES), choices=list(CORES))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    tasks = [(core, name, str(options.out)) for core in options.cores for name in networks()]
+    model = json.loads(cost.DATA.read_text()) if cost.DATA.exists() else {}
+    by_core: dict[str, list[Measured]] = defaultdict(list)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for core, measured in pool.map(_measured, tasks):
+            by_core[core].append(measured)
+            print(f"{core}: {sum(len(one.kernels) for one in by_core[core])} kernels measured", flush=True)
+    for core, all_of_it in by_core.items():
+        model[core] = fit_all(all_of_it)
+    model["firmware"] = firmware(options.out)
+    cost.DATA.write_text(json.dumps(model, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The cost model against what is then built. After a kernel has changed: python -m benchmarks.fit_cost."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.counting import count_model
+
+from tinydeploy import zoo
+from tinydeploy.compiler import compile_graph
+from tinydeploy.cores import CORES
+from tinydeploy.cost import predict
+from tinydeploy.image import read_image
+from tinydeploy.untrained import untrained_graph
+from tinydeploy.zoo import ModelSpec
+
+TOLERANCE = 0.10
+NETWORKS = (
+    ModelSpec("mobilenet_v1", 0.25, 48, 1, 10),
+    ModelSpec("mobilenet_v2", 0.35, 48, 3, 10),
+    ModelSpec("shufflenet_v2", 0.25, 48, 3, 10),
+    ModelSpec("resnet", 0.5, 32, 3, 10),
+    ModelSpec("inception", 0.5, 32, 3, 10),
+    ModelSpec("ds_cnn", 1.0, 49, 1, 12, (), 10),
+)
+
+
+@pytest.mark.parametrize("core_name", ["m4", "m7"])
+@pytest.mark.parametrize("spec", NETWORKS, ids=lambda spec: spec.name)
+def test_predictions_are_within_ten_per_cent(spec: ModelSpec, core_name: str, tmp_path: Path) -> None:
+    core = CORES[core_name]
+    program = compile_graph(untrained_graph(zoo.describe(spec), spec.name), core, keep_constant_channels=True)
+    predicted = predict(program, core)
+    counted = count_model(program, core, tmp_path)
+    assert predicted.unmeasured == ()
+    assert predicted.instructions == pytest.approx(counted.instructions, rel=TOLERANCE)
+    assert predicted.cycles == pytest.approx(counted.cycles, rel=TOLERANCE)
+    symbols = read_image(tmp_path / "model.elf").symbols
+    # Arrays are called model_NN_weights and the like.
+    code = sum(s.size_bytes for s in symbols if re.match(r"td_|model_(?!\d)|k_", s.name))
+    flash = program.constants_bytes + predicted.code_bytes
+    assert flash == pytest.approx(program.constants_bytes + code, rel=TOLERANCE)

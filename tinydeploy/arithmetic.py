@@ -1,0 +1,246 @@
+"""What a network of the zoo costs on a board, before it is trained: counted, compiled untrained, predicted."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tinydeploy import zoo
+from tinydeploy.boards import Board
+from tinydeploy.compiler import Program, compile_graph
+from tinydeploy.cores import Core
+from tinydeploy.cost import firmware_overhead, kernel_cost, predict, step_cost
+from tinydeploy.errors import UsageError
+from tinydeploy.fit import fit_error
+from tinydeploy.ops.row_chain import RowChain
+from tinydeploy.optimize import Optimize
+from tinydeploy.untrained import untrained_graph
+from tinydeploy.zoo import LayerSpec, ModelSpec
+
+# Widths and shares of the input size that are tried for what fits, the largest first.
+STEPS_OF_ALPHA = (1.0, 0.75, 0.5, 0.35, 0.25, 0.2, 0.15, 0.1, 0.05)
+_STEPS_OF_SIZE = (1.0, 0.75, 0.5, 0.375, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a layer, or a depthwise layer with the pointwise one after it, needs of a standard convolution's MACs.
+
+    Depthwise separable: ``1/N + 1/Dk^2`` for N output channels and kernels of Dk^2 taps (MobileNetV1, section 3.1).
+    Grouped: ``1/groups``. `layers` are those that the standard convolution would replace.
+    """
+
+    layers: tuple[str, ...]
+    standard_macs: int
+    share: float
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer of the description with its predicted cost; bytes are of int8 activations and deployed weights.
+
+    `access` is ShuffleNet V2's memory access cost; `saving` stands at the pointwise layer of a pair.
+    """
+
+    name: str
+    title: str
+    output_shape: tuple[int, ...]
+    macs: int
+    parameters: int
+    weights_bytes: int
+    activation_bytes: int
+    access: int
+    saving: Saving | None
+    instructions: int
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A network on a board. `flash_bytes` is the model's code and constants, `firmware_*` the whole firmware's.
+
+    `standard_macs` is what the MACs would be with standard convolutions in place of separable and grouped ones.
+    `unmeasured` names kernels newer than the cost model, which makes the prediction rough.
+    """
+
+    spec: ModelSpec
+    board: str
+    core: str
+    core_hz: int
+    layers: tuple[LayerCost, ...]
+    macs: int
+    standard_macs: int
+    parameters: int
+    weights_bytes: int
+    activation_bytes: int
+    peak_layer: str
+    access: int
+    arena_bytes: int
+    constants_bytes: int
+    code_bytes: int
+    flash_bytes: int
+    firmware_flash_bytes: int
+    firmware_ram_bytes: int
+    board_flash_bytes: int
+    board_ram_bytes: int
+    instructions: int
+    cycles: int
+    unmeasured: tuple[str, ...]
+
+    @property
+    def latency_ms(self) -> float:
+        """Predicted time of one inference at the board's clock."""
+        return self.cycles / self.core_hz * 1e3
+
+    @property
+    def fits(self) -> bool:
+        """Whether the whole firmware fits the board's flash and RAM."""
+        return self.firmware_flash_bytes <= self.board_flash_bytes and self.firmware_ram_bytes <= self.board_ram_bytes
+
+
+def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", stream_input: bool = False) -> Estimate:
+    """The cost of `spec` on `board`: arena and constants by the real compiler, the rest by its cost model.
+
+    UsageError where the architecture cannot take the input or an option; FitError where it is far too large to be
+    compiled at all, with the nearest that may fit.
+    """
+    layers = zoo.describe(spec)
+    require_possible(spec, board, optimize)
+    graph = untrained_graph(layers, spec.name)
+    # Random weights may give channels that say nothing; those of a trained network are its own affair.
+    program = compile_graph(
+        graph, board.core, keep_constant_channels=True, optimize=optimize, stream_input=stream_input
+    )
+    predicted = predict(program, board.core)
+    by_layer = _by_layer(program, board.core)
+    savings = separable_savings(layers)
+    replaced = {name for saving in savings.values() for name in saving.layers}
+    costs = tuple(
+        LayerCost(
+            name=layer.name,
+            title=layer.title,
+            output_shape=layer.output_shape,
+            macs=layer.macs,
+            parameters=layer.parameters,
+            weights_bytes=layer.weights_bytes,
+            activation_bytes=layer.input_bytes + layer.output_bytes,
+            access=layer.access,
+            saving=savings.get(layer.name),
+            instructions=round(by_layer[layer.name][0]),
+            cycles=round(by_layer[layer.name][1]),
+        )
+        for layer in layers
+    )
+    footprint = zoo.footprint(layers)
+    constants, arena = program.constants_bytes, program.plan.arena_bytes
+    output_bytes = layers[-1].output_bytes
+    around_flash, around_ram = firmware_overhead(board.name)
+    flash = constants + predicted.code_bytes
+    standard = sum(saving.standard_macs for saving in savings.values())
+    standard += sum(layer.macs for layer in layers if layer.name not in replaced)
+    return Estimate(
+        spec=spec,
+        board=board.name,
+        core=board.core.name,
+        core_hz=board.clock.sysclk_hz,
+        layers=costs,
+        macs=footprint.macs,
+        standard_macs=standard,
+        parameters=footprint.parameters,
+        weights_bytes=footprint.weights_bytes,
+        activation_bytes=footprint.activation_bytes,
+        peak_layer=footprint.peak_layer,
+        access=sum(layer.access for layer in layers),
+        arena_bytes=arena,
+        constants_bytes=constants,
+        code_bytes=predicted.code_bytes,
+        flash_bytes=flash,
+        firmware_flash_bytes=flash + around_flash,
+        firmware_ram_bytes=arena + around_ram + output_bytes,
+        board_flash_bytes=board.flash.size_bytes,
+        board_ram_bytes=board.ram.size_bytes,
+        instructions=predicted.instructions,
+        cycles=predicted.cycles,
+        unmeasured=predicted.unmeasured,
+    )
+
+
+def separable_savings(layers: Sequence[LayerSpec]) -> dict[str, Saving]:
+    """The saving of every depthwise separable pair, by its pointwise layer's name, and of every grouped convolution."""
+    by_name = {layer.name: layer for layer in layers}
+    found = {}
+    for layer in layers:
+        before = by_name.get(layer.inputs[0])
+        if layer.op == "conv" and layer.groups > 1:
+            formula = f"1/{layer.groups}"
+            found[layer.name] = Saving((layer.name,), layer.macs * layer.groups, 1 / layer.groups, formula)
+        elif layer.op == "conv" and layer.kernel == (1, 1) and before is not None and before.op == "depthwise":
+            taps, width = math.prod(before.kernel), layer.output_shape[-1]
+            standard = math.prod(before.output_shape) * taps * width
+            formula = f"1/{width} + 1/{taps}"
+            found[layer.name] = Saving((before.name, layer.name), standard, 1 / width + 1 / taps, formula)
+    return found
+
+
+def _by_layer(program: Program, core: Core) -> dict[str, tuple[float, float]]:
+    """(instructions, cycles) by the layer whose name the operators bear; a chain's own go to its first layer."""
+    found: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+
+    def book(name: str, instructions: float, cycles: float) -> None:
+        found[name] = (found[name][0] + instructions, found[name][1] + cycles)
+
+    for step in program.steps:
+        whole = step_cost(step.implementation, core)
+        made = step.implementation.stripes
+        if made is None:
+            book(step.op.name, whole.instructions, whole.cycles)
+            continue
+        assert isinstance(step.op, RowChain)
+        book(step.op.ops[0].name, whole.instructions, whole.cycles)
+        for phase in made.phases:
+            for call in phase.calls:
+                part = kernel_cost(call.kernel, core).times(phase.last - phase.first)
+                book(step.op.ops[0].name, -part.instructions, -part.cycles)
+                book(step.op.ops[call.op].name, part.instructions, part.cycles)
+    return found
+
+
+def require_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> None:
+    """FitError where `spec` cannot fit `board` whatever the compiler does; it names the nearest that may."""
+    layers = zoo.describe(spec)
+    for memory, needs, has in _least_needs(layers, board, optimize):
+        if needs > has:
+            sizes = [(layer.name, layer.weights_bytes if memory == "flash" else layer.output_bytes) for layer in layers]
+            nearest = nearest_possible(spec, board, optimize)
+            advice = f"The nearest that may fit is {nearest}" if nearest else "None of its widths and sizes would"
+            raise fit_error(spec.name, needs, board.name, has, memory, sizes, advice)
+
+
+def _least_needs(
+    layers: Sequence[LayerSpec], board: Board, optimize: Optimize
+) -> list[tuple[Literal["flash", "ram"], int, int]]:
+    """(memory, bytes that are needed at least, bytes that there are): all weights; the largest tensor, unless it is
+    never whole."""
+    weights = sum(layer.weights_bytes for layer in layers)
+    largest = 0 if optimize == "ram" else max(layer.output_bytes for layer in layers)
+    return [("flash", weights, board.flash.size_bytes), ("ram", largest, board.ram.size_bytes)]
+
+
+def nearest_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> str:
+    """``--alpha A --input-size S`` of the network nearest to `spec` that may fit, thinner before smaller; or ""."""
+    height, width, _ = spec.input_shape
+    for scale in _STEPS_OF_SIZE:
+        size = (max(1, int(height * scale)), max(1, int(width * scale)) if spec.input_width else 0)
+        for alpha in (spec.alpha, *(step for step in STEPS_OF_ALPHA if step < spec.alpha)):
+            smaller = replace(spec, alpha=alpha, input_size=size[0], input_width=size[1])
+            try:
+                layers = zoo.describe(smaller)
+            except UsageError:
+                return ""  # too small for the strides, and so is what would follow
+            if all(needs <= has for _, needs, has in _least_needs(layers, board, optimize)):
+                return f"--alpha {alpha:g} --input-size {smaller.size_text}"
+    return ""

@@ -21,6 +21,7 @@ from tinydeploy.families import FAMILIES
 from tinydeploy.families.uarts import UART_DRIVERS
 from tinydeploy.placement import Placement, place
 from tinydeploy.resources import resource_dir
+from tinydeploy.rp2040_boot import second_stage
 
 # Plain files that every firmware has; main.c and the link lie beside them.
 _COMMON = (
@@ -84,6 +85,8 @@ def _flash_commands(board: Board) -> dict[str, str]:
         commands["st-flash"] = f"st-flash {tools['st_flash']} write build/firmware.bin 0x{board.flash.origin:08X}"
     if "pyocd" in tools:
         commands["pyocd"] = f"pyocd load --target {tools['pyocd']} $(ELF) && pyocd reset --target {tools['pyocd']}"
+    if "picotool" in tools:
+        commands["picotool"] = f"picotool load {tools['picotool']} $(ELF) && picotool reboot"
     return commands
 
 
@@ -143,6 +146,10 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
         "flash_commands": _flash_commands(board),
         "flash_missing": _FLASH_MISSING,
     }
+    if family.boot == "rp2350":
+        drivers["boot.c"] = "boot_rp2350.c"
+    if family.boot == "rp2040":
+        context["boot2"] = second_stage(int(board.clock.settings["flash_divider"]))
     environment = Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
@@ -155,6 +162,8 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
         return environment.get_template(f"{name}.j2").render(context)
 
     files: dict[str, str | bytes] = {"firmware/board.h": render("board.h"), "firmware/link.ld": render("link.ld")}
+    if family.boot == "rp2040":
+        files["firmware/boot.c"] = render("drivers/boot_rp2040.c")
     for name in _COMMON:
         files[f"firmware/{name}"] = (templates / name).read_text(encoding="utf-8")
     for name, driver in drivers.items():

@@ -17,6 +17,7 @@ MemoryUse = Literal["flash", "ram", "both"]
 
 # .data lies in RAM and its first values in flash.
 _SECTION_MEMORY: dict[str, MemoryUse] = {
+    ".boot2": "flash",
     ".vectors": "flash",
     ".model_text": "flash",
     ".model_rodata": "flash",

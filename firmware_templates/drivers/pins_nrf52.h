@@ -11,9 +11,10 @@
 
 #define GPIO_OUTSET(port) (0x50000508u + 0x300u * (port))
 #define GPIO_PIN_CNF(port, pin) (0x50000700u + 0x300u * (port) + 4u * (pin))
-#define GPIO_PIN_CNF_OUTPUT 3u         /* output, its input buffer off */
-#define GPIO_PIN_CNF_INPUT_PULLED 0xCu /* input with pull-up, so that an open line reads as idle   \
-                                        */
+#define GPIO_PIN_CNF_OUTPUT 3u /* output, its input buffer off */
+#define GPIO_PIN_CNF_INPUT_PULLED                                                                  \
+    0xCu /* input with pull-up, so that an open line reads as idle                                 \
+          */
 
 static inline void pins_connect_uart(void) {
     MMIO32(GPIO_OUTSET(BOARD_UART_TX_PORT)) = 1u << BOARD_UART_TX_PIN;

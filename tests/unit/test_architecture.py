@@ -20,7 +20,7 @@ HEAVY = {"numpy", "tensorflow", "keras", "sklearn", "tflite_micro", "unicorn", "
 
 # From the ground up. A part is a module or a package; parts of one line do not know each other.
 LAYERS = (
-    "errors tables",
+    "errors tables rp2040_boot",
     "resources optimize cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
     "flatbuffer stricttoml fit transport terminal reference oracle project _tensorflow",
     "families image ops zoo exchange datasets layer_noise",

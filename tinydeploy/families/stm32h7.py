@@ -9,7 +9,7 @@ from __future__ import annotations
 from tinydeploy.families.base import MHZ, Family, Gpio, Tree, exact, in_range, one_of, pll_input, prescaler, sysclk
 from tinydeploy.stricttoml import Table
 
-# DS12110 "General operating conditions", revision V: scale -> the most that the core, AXI and AHB, and APB take, in MHz.
+# DS12110 "General operating conditions", revision V: scale -> the most of core, AXI with AHB, and APB, in MHz.
 _LIMITS = {0: (480, 240, 120), 1: (400, 200, 100), 2: (300, 150, 75), 3: (200, 100, 50)}
 # RM0433 "FLASH recommended number of wait states and programming delay": scale -> the most that AXI takes with
 # 0, 1, 2 ... wait states, in MHz.

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tinydeploy.boards import Board
-from tinydeploy.errors import BoardError
+from tinydeploy.errors import BoardError, FirmwareFaultError
+from tinydeploy.virtual.chips.chip import BootError
 from tinydeploy.virtual.core import CoreModel, OnFault
 from tinydeploy.virtual.ctrl_c import deferred_interrupt
 from tinydeploy.virtual.image import ElfImage
@@ -49,7 +50,11 @@ class VirtualBoard:
     def reset(self) -> None:
         """Press the reset button: memories and counts stay, bytes on the line are lost."""
         self._system.reset()
-        self._core.reset(self._chip.boot_address)
+        try:
+            start = self._system.start()
+        except BootError as error:
+            raise FirmwareFaultError(f"{self._core.image.path.name}: {error}") from error
+        self._core.reset(self._chip.boot_address, None if start is None else (start.sp, start.pc))
         self._input.clear()
         self._arriving = None
 

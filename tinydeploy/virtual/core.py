@@ -84,8 +84,8 @@ class CoreModel:
             *(Slot(Peripheral(name, base), 0x1000) for name, base in debug),
         ]
 
-    def reset(self, vector_table: int) -> None:
-        """As after reset: SP and PC from the vector table, thread mode, everything off. Memory stays."""
+    def reset(self, vector_table: int, start: tuple[int, int] | None = None) -> None:
+        """As after reset: SP and PC from the vector table or `start`, thread mode, everything off. Memory stays."""
         for peripheral in (self.systick, self.scs, self.dwt):
             peripheral.reset()
         self.state.reset()
@@ -100,9 +100,10 @@ class CoreModel:
         cpu["xpsr"] = 0x0100_0000
         for register in ("control", "primask", "basepri", "faultmask", "fpscr", "psp"):
             cpu[register] = 0
-        cpu["msp"] = cpu.read_word(vector_table) & ~3
-        cpu["lr"] = 0xFFFF_FFFF
-        cpu["pc"] = cpu.read_word(vector_table + 4)
+        sp, pc = start or (cpu.read_word(vector_table), cpu.read_word(vector_table + 4))
+        cpu["msp"] = sp & ~3
+        cpu["lr"] = 0xFFFF_FFFF if start is None else 0
+        cpu["pc"] = pc
         self.stack.lowest = cpu["msp"]
 
     def pend(self, number: int) -> None:
@@ -183,6 +184,9 @@ class CoreModel:
             self._fault = Fault("undefined", pc, f"raises exception {trap}")
 
     def _bad_access(self, kind: str, address: int, size: int, pc: int) -> None:
+        if kind == FETCH and address >= exceptions.EXC_RETURN_MIN:
+            self._return_from_exception(address)  # the emulated Cortex-M0 has no trap for it
+            return
         if kind == FETCH:
             self._fault = Fault("instruction bus", pc, f"jumps to 0x{address:08x}, where no memory is")
             return

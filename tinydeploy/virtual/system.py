@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tinydeploy.errors import ToolchainError
 from tinydeploy.virtual.bus import Bus, Slot
-from tinydeploy.virtual.chips.chip import Chip, Row, UartPlace, slot
+from tinydeploy.virtual.chips.chip import Chip, Row, Start, UartPlace, slot
 from tinydeploy.virtual.core import CoreModel
 from tinydeploy.virtual.cpu import PROT_EXEC, PROT_READ, PROT_WRITE
 from tinydeploy.virtual.image import ElfImage
@@ -16,9 +16,10 @@ from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.nrf_pins import NrfPins
 from tinydeploy.virtual.peripheral import Peripheral
 from tinydeploy.virtual.pins import Pins, Stm32Pins
+from tinydeploy.virtual.rp_pins import RpPins
 from tinydeploy.virtual.uarts import UARTS, AnyUart
 
-PINS = {"stm32": Stm32Pins, "nrf52": NrfPins}
+PINS: dict[str, Callable[..., Pins]] = {"stm32": Stm32Pins, "nrf52": NrfPins, "rp2": RpPins}
 Emit = Callable[[str, int, Format, float], None]
 
 
@@ -76,6 +77,15 @@ class System:
                     f"of {self.chip.title}; build it for this board"
                 )
             ctypes.memmove(ctypes.addressof(content) + start, segment.data, len(segment.data))
+
+    def start(self) -> Start | None:
+        """What the boot ROM does, on a chip that has one: copies done, where to begin."""
+        if self.chip.boot is None:
+            return None
+        start = self.chip.boot(self._memories["flash"].raw)
+        for address, data in start.copies:
+            self._core.cpu.write(address, data)
+        return start
 
     def _map_memories(self) -> None:
         noise = random.Random(0x7D)  # RAM is not zero after power-on, and not the same everywhere

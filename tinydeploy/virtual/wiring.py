@@ -28,6 +28,8 @@ _WIRING = {
     "nrf52840_dk": Wiring(32_000_000, "P0.06", "P0.08"),  # nRF52840 DK User Guide: UART of the interface MCU
     # Nano 33 BLE schematic: the header's TX and RX, for an adapter; the USB port is the chip's own
     "nano_33_ble": Wiring(32_000_000, "P1.03", "P1.10"),
+    "pico": Wiring(12_000_000, "GP0", "GP1"),  # Pico data sheet: X1; UART0 on pins 1 and 2 of the board
+    "pico2": Wiring(12_000_000, "GP0", "GP1"),  # Pico 2 data sheet: the same
     "nucleo_u575zi": Wiring(None, "PA9", "PA10"),  # UM2861: the crystals are not used; VCP on PA9 and PA10
     # UM1974: MCO of the ST-LINK feeds 8 MHz; VCP on PD8 and PD9
     "nucleo_f746zg": Wiring(8_000_000, "PD8", "PD9"),

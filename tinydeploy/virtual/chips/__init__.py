@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip
 from tinydeploy.virtual.chips.nrf52 import NRF52840
+from tinydeploy.virtual.chips.rp2 import RP2040, RP2350
 from tinydeploy.virtual.chips.stm32f4 import STM32F407, STM32F411
 from tinydeploy.virtual.chips.stm32f7 import STM32F722, STM32F746, STM32F767, STM32F769
 from tinydeploy.virtual.chips.stm32h7 import STM32H743
@@ -25,4 +26,6 @@ CHIPS: tuple[Chip, ...] = (
     STM32L4R5,
     STM32U575,
     NRF52840,
+    RP2040,
+    RP2350,
 )

@@ -93,11 +93,25 @@ class ClockControl(Protocol):
         """To the state after reset."""
 
 
+class BootError(Exception):
+    """The boot ROM does not start what is in the flash; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a boot ROM leaves: stack pointer, program counter (bit 0 set), and what it has copied to RAM."""
+
+    sp: int
+    pc: int
+    copies: tuple[tuple[int, bytes], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Chip:
     """One chip. ``part`` is what its part numbers begin with; ``boot_address`` is where VTOR points after reset.
 
     ``off``: why a peripheral does not answer while its enable bit (``{register}``, ``{bit}``) is clear, and what to do.
+    ``boot``: what the boot ROM makes of the flash, for a chip that does not start at the vector table by itself.
     ``pins`` names the model of its pins (``virtual/pins.py``).
     """
 
@@ -114,6 +128,7 @@ class Chip:
     reset_hz: int
     control: Callable[[Timeline, int | None, Callable[[], None]], ClockControl]
     pins: str = "stm32"
+    boot: Callable[[bytes], Start] | None = None
     off: str = "its clock is off; set RCC_{register} bit {bit} first"
 
 

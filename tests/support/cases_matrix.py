@@ -82,6 +82,7 @@ def matrix_cases(numbers: dict[str, dict[str, Any]]) -> Iterator[Case]:
         )
     for name, options in numbers.items():
         yield Case("conv", f"{name}-wide", _conv((3, 3, 10), 8, kernel=(1, 1), **options))
-        yield Case("conv", f"{name}-narrow", _conv((3, 3, 42), 8, kernel=(1, 1), **options))
+        yield Case("conv", f"{name}-narrow", _conv((3, 3, 42), 6, kernel=(1, 1), **options))
+        yield Case("conv", f"{name}-four-channels", _conv((3, 3, 42), 8, kernel=(1, 1), **options))
         yield Case("conv", f"{name}-one-pixel", _conv((1, 1, 42), 8, kernel=(1, 1), **options))
         yield Case("conv", f"{name}-window", _conv((3, 5, 4), 6, **options))

@@ -47,18 +47,19 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
     out_h, out_w = sizes["out_h"], sizes["out_w"]
     kernel_h, kernel_w, depth = op.weights.shape[1:]
     stride_w, in_c = op.window.stride[1], depth * op.groups
-    if op.window.is_pointwise:
-        # All pixels are one row.
-        cut = cut_row(out_h * out_w) if out_w > 1 else Cut((0, 0, out_h))
-        layer = _layer(op, op.groups, cut, in_c, None)
-        overlap: Overlap | None = pointwise_overlap(in_c, len(op.weights))
-    else:
-        cut = cut_row(out_w)
-        layer = _layer(op, op.groups, cut, stride_w * in_c, shared_taps(kernel_w, stride_w, depth))
-        overlap = block_overlap(op, graph, list(accumulate(cut.blocks * out_h)))
-    if layer is None:
+    pointwise = op.window.is_pointwise
+    # All pixels of a pointwise layer are one row.
+    width = out_h * out_w if pointwise else out_w
+    shared = shared_taps(kernel_w, stride_w, depth) if not pointwise else None
+    made = _layer(op, op.groups, width, stride_w * in_c, shared, single=out_w == 1)
+    if made is None:
         return None
-    shape, constants = layer
+    cut, shape, constants = made
+    overlap: Overlap | None
+    if pointwise:
+        overlap = pointwise_overlap(in_c, len(op.weights))
+    else:
+        overlap = block_overlap(op, graph, list(accumulate(cut.blocks * out_h)))
     frame = _frame(op, sizes, cut)
     if op.groups > 1:
         # Each group goes over all of the input again.
@@ -78,10 +79,10 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
 def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
     """FULLY_CONNECTED as a pointwise convolution over its rows."""
     out_c, depth = op.weights.shape
-    layer = _layer(op, 1, cut_row(op.rows), depth, None)
-    if layer is None:
+    made = _layer(op, 1, op.rows, depth, None, single=op.rows == 1)
+    if made is None:
         return None
-    shape, constants = layer
+    _, shape, constants = made
     return Implementation(
         "td_conv_s8_dsp",
         f"{op.rows}x{depth}_{out_c}",
@@ -104,11 +105,13 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
 
 
 def _layer(
-    op: Conv2D | FullyConnected, groups: int, cut: Cut, step_bytes: int, shared: Taps | None
-) -> tuple[Shape, tuple[Constant, ...]] | None:
-    """What the template must know of a layer, and its constants; None where sums of pairs do not fit.
+    op: Conv2D | FullyConnected, groups: int, width: int, step_bytes: int, shared: Taps | None, *, single: bool
+) -> tuple[Cut, Shape, tuple[Constant, ...]] | None:
+    """How a layer's rows of `width` pixels are cut, what the template must know, and constants; None where sums of
+    pairs do not fit.
 
-    Output pixels are `step_bytes` of input apart. `shared` are taps that may share columns.
+    Output pixels are `step_bytes` of input apart. `shared` are taps that may share columns. `single` says that blocks
+    have one pixel each; the form of the constants follows from it, and must not from the number of rows.
     """
     kernel_h, kernel_w, depth = (1, 1, *op.weights.shape[1:])[-3:]
     out_c = len(op.weights)
@@ -118,7 +121,7 @@ def _layer(
     natural = (op.requant.act_min, op.requant.act_max) == (-128, 127)
     words = (depth * kernel_h * kernel_w + 1) // 2
     covered = in_assembly(channels, out_c, groups, natural)
-    wide = covered and cut.sizes != (1,) and words <= CHOICES.wide_words
+    wide = covered and not single and words <= CHOICES.wide_words
     # Narrow weights give sums with a scale of 8 for nothing.
     assembly = covered and (wide or channels.requant == "right" or channels.scale == 8)
     taps = shared if assembly and not wide else None
@@ -129,7 +132,9 @@ def _layer(
     else:
         order = patch_order(kernel_h, kernel_w * depth)
     packed = pack_pairs(matrix[:, order])
-    pairs = 2 if cut.sizes == (1,) and out_c % (4 * groups) == 0 else 1
+    fours = out_c % (4 * groups) == 0 and channels.requant == "fast" and taps is None and words >= CHOICES.four_words
+    pairs = 2 if assembly and (fours or (single and out_c % (4 * groups) == 0)) else 1
+    cut = cut_row(width, 1 if single else 2 if pairs == 2 else 3)
     if wide:
         weights = wide_stream(matrix[:, order], channels, groups)
     elif packed is None:
@@ -142,12 +147,20 @@ def _layer(
     units = words // len(patch.order)
     by_size: dict[str, int | str | bool | tuple[int, ...]] = {}
     for pixels in cut.sizes:
-        by_size |= {f"columns{pixels}": patch.columns(pixels), f"slots{pixels}": patch.slots(pixels)}
+        straight, unroll = CHOICES.straight_words, CHOICES.unroll_words
+        if cut.few(pixels):
+            straight = unroll = CHOICES.rest_words
+        by_size |= {
+            f"columns{pixels}": patch.columns(pixels),
+            f"slots{pixels}": patch.slots(pixels),
+            f"straight{pixels}": straight // len(patch.order),
+            f"unroll{pixels}": max(2, unroll // len(patch.order)),
+        }
     if taps is not None:
         by_size |= {"run_bytes": depth, "column_bytes": depth * groups, "step_bytes": step_bytes, "kernel_w": kernel_w}
     else:
         by_size |= {"run_bytes": kernel_w * depth, "column_bytes": step_bytes, "step_bytes": step_bytes}
-    return {
+    shape: Shape = {
         **requant_shape(op.requant),
         **channels.shape,
         **weights.shape,
@@ -160,11 +173,10 @@ def _layer(
         "counts": cut.counts,
         "pairs": pairs,
         "units": units,
-        "straight_units": CHOICES.straight_words // len(patch.order),
-        "unroll_units": max(2, CHOICES.unroll_words // len(patch.order)),
         "unroll_fours": CHOICES.unroll_fours,
         "patch_bytes": 4 * units * max(len(patch.columns(pixels)) for pixels in cut.sizes),
-    }, weights.constants
+    }
+    return cut, shape, weights.constants
 
 
 def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut) -> dict[str, int | bool]:

@@ -22,14 +22,19 @@ class Choices:
 
     `unroll_words`: words of weights (per pair of channels) written out per turn of the inner loop.
     `straight_words`: up to so many words there is no loop.
+    `rest_words`: both of these for blocks that are few, at the end of a row.
     `wide_words`: up to so many words of a filter, weights are wide.
+    `four_words`: from so many words on, blocks are two pixels by four channels, not three by two: four cycles of a
+    hundred less, six instructions of a hundred more.
     `unroll_fours`: fours of bytes of a pixel written out per turn of a gather.
     `copied_bytes`: an input up to this size is copied whole into a padded frame, else patches at its border are.
     """
 
-    unroll_words: int = 16
+    unroll_words: int = 21
     straight_words: int = 32
+    rest_words: int = 9
     wide_words: int = 16
+    four_words: int = 17
     unroll_fours: int = 4
     copied_bytes: int = 1024
 
@@ -43,6 +48,10 @@ class Cut:
 
     counts: tuple[int, int, int]
 
+    def few(self, pixels: int) -> bool:
+        """Whether less than a quarter of the blocks have this size."""
+        return 4 * self.counts[3 - pixels] < sum(self.counts)
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """Pixels of each block that occurs."""
@@ -54,8 +63,10 @@ class Cut:
         return [p for p, count in zip((3, 2, 1), self.counts, strict=True) for _ in range(count)]
 
 
-def cut_row(width: int) -> Cut:
-    """Blocks of three, and of two where that leaves one or two pixels: one pixel alone costs nearly as much as two."""
+def cut_row(width: int, most: int) -> Cut:
+    """Blocks of `most` pixels; of three, so that two are left rather than one, which costs nearly as much as two."""
+    if most < 3:
+        return Cut((0, width // 2, width % 2) if most == 2 else (0, 0, width))
     if width == 1:
         return Cut((0, 0, 1))
     twos = (0, 2, 1)[width % 3]

@@ -89,8 +89,8 @@ def _block(shape: Mapping[str, Any], pixels: int) -> Block:
         shape[f"slots{pixels}"],
         shape["wide"],
         shape["late_bias"],
-        shape["straight_units"],
-        shape["unroll_units"],
+        shape[f"straight{pixels}"],
+        shape[f"unroll{pixels}"],
     )
     run_step, output_step = _steps(shape, pixels)
     return Block(

@@ -110,7 +110,7 @@ def _plain_words(form: BlockForm) -> tuple[int, int]:
     """Words of activations (per pixel) and of weights (per pair) that a plain product loads at a time."""
     if form.wide:
         return {3: (1, 1), 2: (2, 2)}[form.pixels]
-    return {(3, 1): (1, 2), (2, 1): (2, 2), (1, 1): (4, 4), (1, 2): (4, 2)}[form.pixels, form.pairs]
+    return {(3, 1): (1, 2), (2, 1): (2, 2), (1, 1): (4, 4), (2, 2): (1, 1), (1, 2): (4, 2)}[form.pixels, form.pairs]
 
 
 def _wanted(form: BlockForm) -> int:

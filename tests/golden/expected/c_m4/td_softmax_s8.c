@@ -22,6 +22,7 @@ static int32_t td_reciprocal(int32_t sum, int32_t *bits_over_unit) {
     const int32_t half_denominator = (int32_t)(((int64_t)a + INT32_MAX + 1) / 2);
     /* Newton-Raphson in Q2.29 from 48/17 - 32/17 d. */
     int32_t estimate = 1515870810 + td_high_mul(half_denominator, -1010580540);
+    TD_ROLLED
     for (int32_t i = 0; i < 3; i++) {
         const int32_t error = (1 << 29) - td_high_mul(half_denominator, estimate);
         estimate += td_saturating_left_shift(td_high_mul(estimate, error), 2);
@@ -30,12 +31,15 @@ static int32_t td_reciprocal(int32_t sum, int32_t *bits_over_unit) {
 }
 
 void td_softmax_s8_1x3(const int8_t *input, int8_t *output, const int32_t *exp_table) {
+    TD_ROLLED
     for (int32_t row = 0; row < 1; row++, input += 3, output += 3) {
         int32_t max = -128;
+        TD_ROLLED
         for (int32_t c = 0; c < 3; c++) {
             max = input[c] > max ? input[c] : max;
         }
         int32_t sum = 0;
+        TD_ROLLED
         for (int32_t c = 0; c < 3; c++) {
             const int32_t distance = max - input[c];
             if (distance < 256) {
@@ -44,6 +48,7 @@ void td_softmax_s8_1x3(const int8_t *input, int8_t *output, const int32_t *exp_t
         }
         int32_t bits_over_unit;
         const int32_t scale = td_reciprocal(sum, &bits_over_unit);
+        TD_ROLLED
         for (int32_t c = 0; c < 3; c++) {
             const int32_t distance = max - input[c];
             int32_t out = -128;

@@ -6,6 +6,7 @@
 #include "board.h"
 #include "cycles.h"
 #include "link.h"
+#include "mlperf.h"
 #include "model.h"
 #include "model_debug.h"
 #include "stack.h"
@@ -23,6 +24,9 @@ static model_input_t streamed_input[MODEL_INPUT_ELEMENTS];
 
 static uint8_t output[MODEL_OUTPUT_BYTES];
 static td_link_t link_state;
+#if TD_MLPERF
+static td_mlperf_t mlperf_state;
+#endif
 
 static uint32_t invoke(uint32_t *stack_bytes) {
     stack_repaint();
@@ -68,6 +72,9 @@ int main(void) {
         .run_step = run_step,
     };
     td_link_init(&link_state, &target);
+#if TD_MLPERF
+    td_mlperf_init(&mlperf_state, &link_state);
+#endif
 
     /* The zero ends whatever a reset has cut off, so that the host sees the banner as text. */
     static const char banner[] =
@@ -81,6 +88,9 @@ int main(void) {
             board_wait_for_event();
         } else {
             td_link_receive(&link_state, received, size);
+#if TD_MLPERF
+            td_mlperf_receive(&mlperf_state, received, size);
+#endif
         }
     }
 }

@@ -30,6 +30,8 @@ _COMMON = (
     "link.h",
     "frame.c",
     "frame.h",
+    "mlperf.c",
+    "mlperf.h",
     "startup.c",
     "fault.c",
     "fault.h",

@@ -48,6 +48,8 @@ UART_DRIVERS: dict[str, UartDriver] = {
     "stm32_usart_v1": UartDriver("uart_stm32_usart_v1.h", "BRR", 16, 0xFFFF),
     # RM0385 USART_BRR: at least 16, 16 bits (oversampling by 16).
     "stm32_usart_v2": UartDriver("uart_stm32_usart_v2.h", "BRR", 16, 0xFFFF),
+    # Arm DDI 0479 APB UART BAUDDIV: 20 bits, at least 16.
+    "cmsdk": UartDriver("uart_cmsdk.h", "BAUDDIV", 16, 0xFFFFF),
     # Arm DDI 0183 UARTIBRD and UARTFBRD: 16 bits and 6 of fraction of clock / (16 * baud).
     "pl011": UartDriver("uart_pl011.h", "IBRD and FBRD", 64, 0xFFFF << 6, 4),
     # nRF52840 Product Specification, UART BAUDRATE: a value per rate, all within 1 %.

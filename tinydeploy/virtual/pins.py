@@ -27,6 +27,31 @@ class Pins(Protocol):
         """What keeps each possible pin from carrying it."""
 
 
+class FixedPins:
+    """Signals with pins of their own."""
+
+    def __init__(
+        self,
+        _chip: Chip,
+        _clocks: ClockControl,
+        _clocked: Callable[[str], bool],
+        _uarts: Mapping[str, Peripheral],
+    ) -> None:
+        self.peripherals: tuple[Peripheral, ...] = ()
+
+    def possible(self, place: UartPlace, signal: str) -> tuple[str, ...]:
+        """The signal's own pin."""
+        return (f"{place.name}_{signal}",)
+
+    def carrying(self, place: UartPlace, signal: str) -> list[str]:
+        """Always."""
+        return list(self.possible(place, signal))
+
+    def why_none(self, place: UartPlace, signal: str) -> str:
+        """Never asked: the pin always carries its signal."""
+        raise AssertionError(f"{place.name}_{signal} is not connected")
+
+
 class Stm32Pins:
     """MODER and AFR of the GPIO ports. ``clocked(port)``: is the port's clock on?"""
 

@@ -15,11 +15,11 @@ from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.nrf_pins import NrfPins
 from tinydeploy.virtual.peripheral import Peripheral
-from tinydeploy.virtual.pins import Pins, Stm32Pins
+from tinydeploy.virtual.pins import FixedPins, Pins, Stm32Pins
 from tinydeploy.virtual.rp_pins import RpPins
 from tinydeploy.virtual.uarts import UARTS, AnyUart
 
-PINS: dict[str, Callable[..., Pins]] = {"stm32": Stm32Pins, "nrf52": NrfPins, "rp2": RpPins}
+PINS: dict[str, Callable[..., Pins]] = {"stm32": Stm32Pins, "nrf52": NrfPins, "rp2": RpPins, "fixed": FixedPins}
 Emit = Callable[[str, int, Format, float], None]
 
 
@@ -105,7 +105,9 @@ class System:
             row.base,
             self._core.timeline,
             lambda: self.clocks.uart_clock_hz(place.name),
-            lambda level: self._core.set_line(place.irq, level),
+            lambda level, transmit=False: self._core.set_line(
+                place.irq if place.tx_irq is None or not transmit else place.tx_irq, level
+            ),
             lambda signal: self._why_unconnected(place, signal),
             lambda value, form, baud: self._send(place, value, form, baud),
         )

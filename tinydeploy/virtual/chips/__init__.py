@@ -6,6 +6,7 @@ Nothing here is read from boards/*.toml: the firmware is built from those facts,
 from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip
+from tinydeploy.virtual.chips.mps2 import MPS2_AN386, MPS2_AN500
 from tinydeploy.virtual.chips.nrf52 import NRF52840
 from tinydeploy.virtual.chips.rp2 import RP2040, RP2350
 from tinydeploy.virtual.chips.stm32f4 import STM32F407, STM32F411
@@ -28,4 +29,6 @@ CHIPS: tuple[Chip, ...] = (
     NRF52840,
     RP2040,
     RP2350,
+    MPS2_AN386,
+    MPS2_AN500,
 )

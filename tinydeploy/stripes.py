@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tinydeploy.graph import Graph
-from tinydeploy.ops.add import Add
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
+from tinydeploy.ops.gather import ChannelGather
+from tinydeploy.ops.operands import BinaryOp
 from tinydeploy.ops.pool import Pool2D
+from tinydeploy.ops.quantize import Lookup
 from tinydeploy.ops.row_chain import RowChain
 
 
@@ -65,9 +67,11 @@ def reach(op: Op, graph: Graph) -> Reach | None:
     if isinstance(op, Conv2D | DepthwiseConv2D | Pool2D):
         window = op.window
         return Reach((window.kernel[0] - 1) * window.dilation[0] + 1, window.stride[0], window.pad[0])
-    shapes = {graph.tensors[t].shape for t in (*op.inputs, op.output)}
-    if isinstance(op, Add) and len(op.inputs) == 2 and len(shapes) == 1:
+    if isinstance(op, Lookup | ChannelGather):
         return Reach()
+    if isinstance(op, BinaryOp) and len({graph.tensors[t].shape for t in (*op.inputs, op.output)}) == 1:
+        # A constant has one value, or one per channel or column, for all rows.
+        return Reach() if all(side.tensor is not None or side.shape[1] == 1 for side in op.operands) else None
     return None
 
 
@@ -75,8 +79,13 @@ def cut(op: Op, part: Part) -> Op:
     """`op` as it stands alone for one part of a stripe."""
     if isinstance(op, Conv2D | DepthwiseConv2D | Pool2D):
         return replace(op, window=replace(op.window, pad=(part.pad, op.window.pad[1])))
-    assert isinstance(op, Add)
-    a, b = (replace(o, shape=(o.shape[0], part.last - part.first, *o.shape[2:])) for o in op.operands)
+    if not isinstance(op, BinaryOp):
+        return op
+    rows = part.last - part.first
+    a, b = (
+        side if side.tensor is None else replace(side, shape=(side.shape[0], rows, *side.shape[2:]))
+        for side in op.operands
+    )
     return replace(op, operands=(a, b))
 
 
@@ -137,22 +146,23 @@ def line_rows(chain: RowChain, graph: Graph) -> dict[int, int]:
 
 def overlap_gap_bytes(chain: RowChain, graph: Graph) -> int:
     """How many bytes before its dying first input the output must start at least, so that no row is overwritten that
-    is still to be read. An ADD at the chain's end may read an element where it writes it, but not after it: never
-    less than 0 then."""
+    is still to be read. An operator of two operands at the chain's end may read an element where it writes it, but not
+    after it: never less than 0 then. A gather there writes only after the rows that it reads."""
     source, output = graph.tensors[chain.inputs[0]], graph.tensors[chain.output]
     row_in, row_out = (t.size_bytes // t.shape[1] for t in (source, output))
     inside = chain.inside(graph)
     readers = [(n, reach(op, inside)) for n, op in enumerate(chain.ops) if chain.inputs[0] in op.inputs]
     cuts = stripes(chain, graph)
-    gap = 0 if isinstance(chain.ops[-1], Add) and chain.inputs[0] in chain.ops[-1].inputs else -source.size_bytes
     writer = len(chain.ops) - 1
-    for number, stripe in enumerate(cuts[:-1]):
+    apart = isinstance(chain.ops[-1], ChannelGather)
+    gap = 0 if isinstance(chain.ops[-1], BinaryOp) and chain.inputs[0] in chain.ops[-1].inputs else -source.size_bytes
+    for number, stripe in enumerate(cuts if apart else cuts[:-1]):
         written = stripe.parts[writer]
         if written is None:
             continue
         needed = source.shape[1]
         for reader, _ in readers:
-            later = (cut.parts[reader] for cut in cuts[number + 1 :])
+            later = (cut.parts[reader] for cut in cuts[number + (not (apart and reader == writer)) :])
             needed = min(needed, next((part.input_first for part in later if part is not None), needed))
         gap = max(gap, written.last * row_out - needed * row_in)
     return gap

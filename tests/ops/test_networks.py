@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.campaign import COMPILING, REFERENCE, check, describe, minimize, prefix
+from support.compiled import build_host, unit_of
 from support.strategies import Network, networks, seeded_network
 from support.tflite_writer import Code
 
+from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES
+from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.oracle import Oracle
 from tinydeploy.reference import run_graph
 from tinydeploy.tflite import read_model
@@ -36,6 +39,24 @@ def test_campaign_finds_no_difference(first: int, oracle: Oracle, tmp_path: Path
     batch = [(f"seed {seed}", seeded_network(seed)) for seed in range(first, first + BATCH)]
     found = check(batch, oracle, tmp_path, cores)
     assert not found, "\n".join(f"{d.name}, {d.where}: {d.detail}\n{describe(dict(batch)[d.name])}" for d in found)
+
+
+def test_row_chains_equal_tflm(oracle: Oracle, tmp_path: Path) -> None:
+    units, inputs, expected = [], [], []
+    joined: set[str] = set()
+    for seed in range(2060, 2140):
+        network = seeded_network(seed)
+        for core in (None, CORES["m4"]):
+            program = compile_graph(read_model(network.data, f"seed {seed}"), core, optimize="ram")
+            chains = [step.op for step in program.steps if isinstance(step.op, RowChain)]
+            if chains:
+                joined |= {type(op).__name__ for chain in chains for op in chain.ops}
+                units.append(unit_of(program, f"seed {seed}, {core.name if core else 'any core'}"))
+                inputs.append(network.inputs)
+                expected.append(oracle.run(network.data, network.inputs).reshape(len(network.inputs), -1))
+    assert joined >= {"Conv2D", "DepthwiseConv2D", "Add", "ChannelGather", "Lookup"}
+    for unit, got, want in zip(units, build_host(units, tmp_path).run(inputs), expected, strict=True):
+        np.testing.assert_array_equal(got, want.view(np.uint8), err_msg=unit.id)
 
 
 def test_networks_are_varied() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Constant, Implementation
+from tinydeploy.kernels.base import Constant, Implementation, Overlap
 from tinydeploy.ops.concatenation import Concatenation
 from tinydeploy.ops.gather import ChannelGather, Run
 from tinydeploy.ops.movement import Move, Walk, walk
@@ -49,7 +50,8 @@ def gather(op: ChannelGather, graph: Graph) -> Implementation:
     sizes, steps = regular_steps(op.taken[:, 1])
     if len(op.inputs) == 1 and len(sizes) <= _MOST_LOOPS and 4 * len(runs) > len(op.taken):
         start = int(op.taken[0, 1])
-        return _walked(walk(start, (pixels, *sizes), (depths[0], *steps)))
+        walked = _walked(walk(start, (pixels, *sizes), (depths[0], *steps)))
+        return replace(walked, overlap=gather_overlap(op, pixels, depths[0]))
     table = len(runs) > _MOST_RUNS
     if table:
         # Channels of one input that follow each other share a loop over the table.
@@ -68,7 +70,16 @@ def gather(op: ChannelGather, graph: Graph) -> Implementation:
             "counts": tuple(run.count for run in runs),
         },
         (Constant("table", "int16_t", op.taken[:, 1]),) if table else (),
+        overlap=gather_overlap(op, pixels, depths[0]),
     )
+
+
+def gather_overlap(op: ChannelGather, pixels: int, first_depth: int) -> Overlap:
+    """A pixel is written before its own channels of the first input begin, so all before it are read."""
+    lowest = int(op.taken[op.taken[:, 0] == 0, 1].min())
+    width = len(op.taken)
+    # Distances change evenly from pixel to pixel: the first or the last is the closest.
+    return Overlap(max((n + 1) * width - n * first_depth for n in (0, pixels - 1)) - lowest)
 
 
 def regular_steps(numbers: IntArray) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -132,7 +132,8 @@ def _layer(
     else:
         order = patch_order(kernel_h, kernel_w * depth)
     packed = pack_pairs(matrix[:, order])
-    fours = out_c % (4 * groups) == 0 and channels.requant == "fast" and taps is None and words >= CHOICES.four_words
+    long = not wide and taps is None and words >= CHOICES.four_words
+    fours = long and channels.requant == "fast" and out_c % (4 * groups) == 0
     pairs = 2 if assembly and (fours or (single and out_c % (4 * groups) == 0)) else 1
     cut = cut_row(width, 1 if single else 2 if pairs == 2 else 3)
     if wide:

@@ -279,3 +279,28 @@ def test_a_reader_that_goes_away_is_no_error(built: Path) -> None:
         ["bash", "-c", script], cwd=built, env=environment(), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# Training
+
+
+@pytest.mark.parametrize(
+    ("options", "fact"),
+    [
+        (("--qat-epochs", "3"), "--qat-epochs goes with --qat"),
+        (("--mixup", "-1"), "--mixup -1 is out of range"),
+        (("--input-size", "wide"), "--input-size 'wide' is no size"),
+        (("--teacher", "resnet/wide"), "'resnet/wide' is no network"),
+        (("--teacher", "gone.keras"), "there is no teacher gone.keras"),
+        (("--depth", "20"), "mobilenet_v1 has no option --depth"),
+        (("--dataset", "fashion"), "did you mean 'fashion_mnist'?"),
+        (("--data", "gone.npz"), "gone.npz does not exist"),
+        (("--data", "text.npz"), "text.npz cannot be read as .npz"),
+        (("--arch", "autoencoder"), "build trains classifiers"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_trainings_that_cannot_be(options: tuple[str, ...], fact: str, tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("no arrays")
+    assert fact in refused(*BUILD, *options, cwd=tmp_path)
+    assert not (tmp_path / "build").exists() or not list((tmp_path / "build").glob("*/tinydeploy.json"))

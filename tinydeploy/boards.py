@@ -336,6 +336,12 @@ def load_board(name_or_path: str) -> Board:
     return parse_board(read_toml(path, f"boards/{path.name}"), name_or_path)
 
 
+def project_board(folder: Path, name: str) -> Board:
+    """The board that the project in `folder` was built for: one of its own description, or the one called `name`."""
+    own = folder / f"{name}.toml"
+    return load_board(str(own) if own.is_file() else name)
+
+
 def list_boards() -> tuple[Board, ...]:
     """Every board that ships, sorted by name."""
     return tuple(load_board(name) for name in board_names())

@@ -232,6 +232,8 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
     return {
         **{f"model/{path}": text for path, text in sources.files.items()},
         MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
+        # A board of the user's own goes along, so that the project can be run wherever that file is.
+        **({f"{board.name}.toml": Path(request.board).read_bytes()} if request.board.endswith(".toml") else {}),
         "model.tflite": data,
         "samples.npz": _npz(samples),
         **({TRAINING_REPORT: training_report(trained, manifest)} if trained else {}),

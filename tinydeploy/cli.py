@@ -196,13 +196,13 @@ def verify(
 @click.argument("folder", required=False, type=_FOLDER)
 def emulate(folder: Path | None) -> None:
     """Boot the firmware of a project on the virtual board, its UART a pseudo-terminal."""
-    from tinydeploy.boards import load_board
+    from tinydeploy.boards import project_board
     from tinydeploy.project import find_project
     from tinydeploy.virtual import VirtualBoard
     from tinydeploy.virtual.pty import serve
 
     found = find_project(folder)
-    board = VirtualBoard(load_board(found.board), found.elf)
+    board = VirtualBoard(project_board(found.folder, found.board), found.elf)
 
     def announce(port: str) -> None:
         click.echo(f"{found.board} runs {found.model_name}; its UART is {port}")
@@ -223,6 +223,27 @@ def boards(json_file: Path | None) -> None:
     known = list_boards()
     print_report(boards_report(known))
     _write_text(json_file, boards_json(known))
+
+
+@cli.group(short_help="Describe a board that tinydeploy does not know.")
+def board() -> None:
+    """Describe a board that tinydeploy does not know."""
+
+
+@board.command(name="new", short_help="Write a first board description for a chip.")
+@click.option("--part", required=True, help="The part number, such as STM32F722ZE.")
+@click.option("--uart", help="The UART of the virtual COM port, such as USART3; a usual one when left out.")
+@click.option("--out", type=_FILE, help="The file; the part's name with .toml, in this folder, when left out.")
+def board_new(part: str, uart: str | None, out: Path | None) -> None:
+    """Write a first board description from modm-devices, for a person to check against the manuals."""
+    from tinydeploy.board_new import new_board
+    from tinydeploy.firmware import write_if_changed
+
+    path = out or Path(f"{part.lower()}.toml")
+    if path.exists():
+        raise UsageError(f"{path} is there already; choose another --out or remove it")
+    write_if_changed(path, new_board(part, uart).encode())
+    click.echo(f"wrote {path}; check every fact in it, then: tinydeploy build --board {path} --model model.tflite")
 
 
 @cli.command(short_help="Show a model's layers, sizes and what it fits.", cls=ArchitectureCommand)
@@ -294,11 +315,11 @@ cli.add_command(fit)
 @contextlib.contextmanager
 def _session(port: str | None, project: Project) -> Iterator[Session]:
     """A session with the device at `port`, or with a virtual board that boots the project's firmware."""
-    from tinydeploy.boards import load_board
+    from tinydeploy.boards import project_board
     from tinydeploy.session import Session
     from tinydeploy.transport import SerialTransport, Transport, VirtualTransport
 
-    board = load_board(project.board)
+    board = project_board(project.folder, project.board)
     transport: Transport
     place_input = None
     if port is None:

@@ -108,6 +108,11 @@ def read_toml(path: Path, where: str) -> Table:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BoardError(f"{where}: cannot be read: {error}") from error
+    return parse_toml(text, where)
+
+
+def parse_toml(text: str, where: str) -> Table:
+    """The top level of `text`, named `where` in messages. Raises BoardError if it is not TOML."""
     try:
         return Table(where, "", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -22,10 +22,10 @@ HEAVY = {"numpy", "tensorflow", "keras", "sklearn", "tflite_micro", "unicorn", "
 LAYERS = (
     "errors tables rp2040_boot",
     "resources optimize cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
-    "flatbuffer stricttoml fit transport terminal reference oracle project _tensorflow",
+    "flatbuffer stricttoml fit modm transport terminal reference oracle project _tensorflow",
     "families image ops zoo exchange datasets layer_noise",
     "boards toolchain tflite requant_solver lint session passes untrained folded method",
-    "placement",
+    "placement board_new",
     "stripes firmware virtual evaluate quantize augment distill qat bench verify",
     "kernels checkpoint",
     "plan training_loop report stamp",

@@ -64,10 +64,10 @@ def compile_graph(
     if not keep_constant_channels:
         graph = remove_constant_channels(graph)
     graph = order_channels(graph)
-    kernels = {at: select(op, graph, core) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
+    kernels = {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
     if optimize == "ram" or stream_input:
         graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")
-        steps = tuple(Step(op, select(op, graph, core)) for op in graph.ops if not isinstance(op, Reshape))
+        steps = tuple(Step(op, select(op, graph, core, optimize)) for op in graph.ops if not isinstance(op, Reshape))
     else:
         steps = tuple(Step(graph.ops[at], kernel) for at, kernel in kernels.items())
     return Program(graph, nominal_macs, core, steps, plan_memory(graph, steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,22 +22,30 @@ from tinydeploy.kernels import (
     tabled,
 )
 from tinydeploy.kernels.base import Implementation
+from tinydeploy.kernels.matrix_form import CHOICES
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
+from tinydeploy.optimize import Optimize
 
 Selector = Callable[[Any, Graph], Implementation | None]
 
-# Candidates that need the DSP extension, best first; each returns None where it does not apply.
-DSP: dict[str, tuple[Selector, ...]] = {
-    "Add": (elementwise.add_linear, elementwise.add_dsp),
-    "AveragePool2D": (pooling.pool,),
-    "Conv2D": (matrix.conv,),
-    "DepthwiseConv2D": (planes.one_channel, depthwise.depthwise3x3, planes.planes, depthwise.depthwise),
-    "FullyConnected": (matrix.fully_connected,),
-    "MaxPool2D": (pooling.pool,),
-    "Mul": (elementwise.mul_dsp,),
-    "Subtract": (elementwise.add_linear, elementwise.add_dsp),
-}
+
+@functools.cache
+def _dsp(optimize: Optimize) -> dict[str, tuple[Selector, ...]]:
+    """Candidates that need the DSP extension, best first; each returns None where it does not apply."""
+    choices = CHOICES[optimize]
+    one_channel = functools.partial(planes.one_channel, choices=choices)
+    return {
+        "Add": (elementwise.add_linear, elementwise.add_dsp),
+        "AveragePool2D": (pooling.pool,),
+        "Conv2D": (functools.partial(matrix.conv, choices=choices),),
+        "DepthwiseConv2D": (one_channel, depthwise.depthwise3x3, planes.planes, depthwise.depthwise),
+        "FullyConnected": (functools.partial(matrix.fully_connected, choices=choices),),
+        "MaxPool2D": (pooling.pool,),
+        "Mul": (elementwise.mul_dsp,),
+        "Subtract": (elementwise.add_linear, elementwise.add_dsp),
+    }
+
 
 # Candidates for cores without it.
 PACKED: dict[str, tuple[Selector, ...]] = {
@@ -70,13 +79,13 @@ PORTABLE: dict[str, Selector] = {
 }
 
 
-def select(op: Op, graph: Graph, core: Core | None) -> Implementation:
+def select(op: Op, graph: Graph, core: Core | None, optimize: Optimize = "balanced") -> Implementation:
     """The implementation of `op` on `core`; ``None`` stands for any machine, and gets the portable kernels."""
     if isinstance(op, RowChain):
-        return striped.implement(op, graph, lambda part, alone: select(part, alone, core))
+        return striped.implement(op, graph, lambda part, alone: select(part, alone, core, optimize))
     kind = type(op).__name__
     if core is not None:
-        for candidate in (DSP if core.dsp else PACKED).get(kind, ()):
+        for candidate in (_dsp(optimize) if core.dsp else PACKED).get(kind, ()):
             chosen = candidate(op, graph)
             if chosen is not None:
                 return chosen

@@ -21,6 +21,7 @@ from tinydeploy.kernels.base import Constant, Implementation, Overlap, Shape, re
 from tinydeploy.kernels.channels import requantize_channels
 from tinydeploy.kernels.matrix_form import (
     BALANCED,
+    Choices,
     Cut,
     Taps,
     Weights,
@@ -36,10 +37,8 @@ from tinydeploy.kernels.matrix_form import (
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 
-CHOICES = BALANCED
 
-
-def conv(op: Conv2D, graph: Graph) -> Implementation | None:
+def conv(op: Conv2D, graph: Graph, choices: Choices = BALANCED) -> Implementation | None:
     """CONV_2D as a matrix product over patches; one with groups, as one on a slice of the channels for each."""
     if op.window.dilation != (1, 1):
         return None
@@ -51,7 +50,7 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
     # All pixels of a pointwise layer are one row.
     width = out_h * out_w if pointwise else out_w
     shared = shared_taps(kernel_w, stride_w, depth) if not pointwise else None
-    made = _layer(op, op.groups, width, stride_w * in_c, shared, single=out_w == 1)
+    made = _layer(op, op.groups, width, stride_w * in_c, shared, choices, single=out_w == 1)
     if made is None:
         return None
     cut, shape, constants = made
@@ -60,7 +59,7 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
         overlap = pointwise_overlap(in_c, len(op.weights))
     else:
         overlap = block_overlap(op, graph, list(accumulate(cut.blocks * out_h)))
-    frame = _frame(op, sizes, cut)
+    frame = _frame(op, sizes, cut, choices)
     if op.groups > 1:
         # Each group goes over all of the input again.
         overlap = None
@@ -76,10 +75,10 @@ def conv(op: Conv2D, graph: Graph) -> Implementation | None:
     )
 
 
-def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
+def fully_connected(op: FullyConnected, graph: Graph, choices: Choices = BALANCED) -> Implementation | None:
     """FULLY_CONNECTED as a pointwise convolution over its rows."""
     out_c, depth = op.weights.shape
-    made = _layer(op, 1, op.rows, depth, None, single=op.rows == 1)
+    made = _layer(op, 1, op.rows, depth, None, choices, single=op.rows == 1)
     if made is None:
         return None
     _, shape, constants = made
@@ -105,7 +104,14 @@ def fully_connected(op: FullyConnected, graph: Graph) -> Implementation | None:
 
 
 def _layer(
-    op: Conv2D | FullyConnected, groups: int, width: int, step_bytes: int, shared: Taps | None, *, single: bool
+    op: Conv2D | FullyConnected,
+    groups: int,
+    width: int,
+    step_bytes: int,
+    shared: Taps | None,
+    choices: Choices,
+    *,
+    single: bool,
 ) -> tuple[Cut, Shape, tuple[Constant, ...]] | None:
     """How a layer's rows of `width` pixels are cut, what the template must know, and constants; None where sums of
     pairs do not fit.
@@ -121,7 +127,7 @@ def _layer(
     natural = (op.requant.act_min, op.requant.act_max) == (-128, 127)
     words = (depth * kernel_h * kernel_w + 1) // 2
     covered = in_assembly(channels, out_c, groups, natural)
-    wide = covered and not single and words <= CHOICES.wide_words
+    wide = covered and not single and words <= choices.wide_words
     # Narrow weights give sums with a scale of 8 for nothing.
     assembly = covered and (wide or channels.requant == "right" or channels.scale == 8)
     taps = shared if assembly and not wide else None
@@ -132,7 +138,7 @@ def _layer(
     else:
         order = patch_order(kernel_h, kernel_w * depth)
     packed = pack_pairs(matrix[:, order])
-    long = not wide and taps is None and words >= CHOICES.four_words
+    long = not wide and taps is None and words >= choices.four_words
     fours = long and channels.requant == "fast" and out_c % (4 * groups) == 0
     pairs = 2 if assembly and (fours or (single and out_c % (4 * groups) == 0)) else 1
     cut = cut_row(width, 1 if single else 2 if pairs == 2 else 3)
@@ -148,9 +154,9 @@ def _layer(
     units = words // len(patch.order)
     by_size: dict[str, int | str | bool | tuple[int, ...]] = {}
     for pixels in cut.sizes:
-        straight, unroll = CHOICES.straight_words, CHOICES.unroll_words
+        straight, unroll = choices.straight_words, choices.unroll_words
         if cut.few(pixels):
-            straight = unroll = CHOICES.rest_words
+            straight = unroll = choices.rest_words
         by_size |= {
             f"columns{pixels}": patch.columns(pixels),
             f"slots{pixels}": patch.slots(pixels),
@@ -174,13 +180,13 @@ def _layer(
         "counts": cut.counts,
         "pairs": pairs,
         "units": units,
-        "unroll_fours": CHOICES.unroll_fours,
+        "unroll_fours": choices.unroll_fours,
         "patch_bytes": 4 * units * max(len(patch.columns(pixels)) for pixels in cut.sizes),
     }
     return cut, shape, weights.constants
 
 
-def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut) -> dict[str, int | bool]:
+def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut, choices: Choices) -> dict[str, int | bool]:
     """How windows that leave the input get their bytes: from a padded copy of a small input, else from a copy of the
     block's patch."""
     if op.window.is_pointwise:
@@ -191,7 +197,7 @@ def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut) -> dict[str, int | bo
     frame_w = (sizes["out_w"] - 1) * stride_w + kernel_w
     pitch = ((max(cut.sizes) - 1) * stride_w + kernel_w) * in_c
     whole = frame_h * frame_w * in_c
-    framed = bool(sizes["padded"]) and whole <= CHOICES.copied_bytes
+    framed = bool(sizes["padded"]) and whole <= choices.copied_bytes
     edge = (whole if framed else kernel_h * pitch) if sizes["padded"] else 0
     found = {"framed": framed, "edge_bytes": -(-edge // 4) * 4, "edge_pitch": pitch}
     return found | ({"frame_h": frame_h, "frame_w": frame_w} if framed else {})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.kernels.base import Constant, Shape
 from tinydeploy.kernels.channels import Channels
+from tinydeploy.optimize import Optimize
 
 # STRB reaches this many bytes from its base.
 _STORE_REACH = 4095
@@ -40,6 +41,14 @@ class Choices:
 
 
 BALANCED = Choices()
+CHOICES: dict[Optimize, Choices] = {
+    "speed": Choices(unroll_words=33, straight_words=64, rest_words=24),
+    "balanced": BALANCED,
+    "ram": BALANCED,
+    "flash": Choices(
+        unroll_words=9, straight_words=9, wide_words=0, four_words=1 << 31, unroll_fours=1, copied_bytes=0
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

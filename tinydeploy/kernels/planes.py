@@ -8,6 +8,7 @@ from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, Overlap, requant_shape
 from tinydeploy.kernels.channels import requantize_channels
 from tinydeploy.kernels.matrix import conv
+from tinydeploy.kernels.matrix_form import BALANCED, Choices
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
 
@@ -20,7 +21,7 @@ _BLOCK = {1: 6, 2: 4}
 _OTHER_BLOCK = 4
 
 
-def one_channel(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
+def one_channel(op: DepthwiseConv2D, graph: Graph, choices: Choices = BALANCED) -> Implementation | None:
     """One input channel with many filters is a dense convolution."""
     if graph.tensors[op.inputs[0]].shape[3] != 1:
         return None
@@ -36,7 +37,7 @@ def one_channel(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
         groups=1,
         input_zero_point=op.input_zero_point,
     )
-    return conv(dense, graph)
+    return conv(dense, graph, choices)
 
 
 def planes(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:

@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support.campaign import check, describe, minimize  # noqa: E402  (needs the path above)
 from support.strategies import seeded_network  # noqa: E402
 
-from tinydeploy.cores import CORES  # noqa: E402
+from tinydeploy.cores import VIRTUAL_CORES  # noqa: E402
 from tinydeploy.oracle import Oracle  # noqa: E402
 
 BATCH = 40
@@ -63,10 +63,12 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=2000, help="how many (default 2000)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
-    parser.add_argument("--cores", default=",".join(CORES), help=f"virtual cores, of {','.join(CORES)}; or none")
+    parser.add_argument(
+        "--cores", default=",".join(VIRTUAL_CORES), help=f"virtual cores, of {','.join(VIRTUAL_CORES)}; or none"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "campaign", help="folder of results")
     options = parser.parse_args()
-    cores = [core for core in options.cores.split(",") if core in CORES]
+    cores = [core for core in options.cores.split(",") if core in VIRTUAL_CORES]
     options.out.mkdir(parents=True, exist_ok=True)
     log = options.out / f"log-{'-'.join(cores) or 'host'}.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

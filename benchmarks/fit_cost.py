@@ -36,7 +36,7 @@ from tinydeploy.boards import list_boards  # noqa: E402
 from tinydeploy.build import Request, build  # noqa: E402
 from tinydeploy.codegen import generate  # noqa: E402
 from tinydeploy.compiler import compile_graph  # noqa: E402
-from tinydeploy.cores import CORES  # noqa: E402
+from tinydeploy.cores import CORES, VIRTUAL_CORES  # noqa: E402
 from tinydeploy.untrained import untrained_graph  # noqa: E402
 from tinydeploy.zoo import LayerSpec, ModelSpec, describe  # noqa: E402
 from tinydeploy.zoo._network import Network  # noqa: E402
@@ -279,7 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "fit_cost")
-    parser.add_argument("--cores", nargs="+", default=list(CORES), choices=list(CORES))
+    parser.add_argument("--cores", nargs="+", default=list(VIRTUAL_CORES), choices=list(VIRTUAL_CORES))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     tasks = [(core, name, str(options.out)) for core in options.cores for name in networks()]

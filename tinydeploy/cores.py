@@ -15,7 +15,7 @@ class Core:
 
     ``zig_cpu`` and ``gcc_flags`` are the spellings of the same machine for the two toolchains. ``dsp`` is the Armv7E-M
     SIMD extension (SMLAD and kin). ``cycle_counter`` names the 32-bit (DWT) or 24-bit (SysTick) counter that firmware
-    reads.
+    reads. ``virtual`` says that the virtual board has the core: Unicorn has no Cortex-M55.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Core:
     fpu: Literal["none", "single", "double"]
     caches: bool
     cycle_counter: Literal["dwt", "systick"]
+    virtual: bool = True
 
 
 CORES: dict[str, Core] = {
@@ -95,6 +96,10 @@ CORES: dict[str, Core] = {
             fpu="single",
             caches=False,
             cycle_counter="dwt",
+            virtual=False,
         ),
     )
 }
+
+# Names of the cores that the virtual board has.
+VIRTUAL_CORES = tuple(name for name, core in CORES.items() if core.virtual)

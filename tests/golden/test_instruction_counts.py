@@ -17,7 +17,7 @@ from support.counting import Count, count_model
 from support.speed_models import SPEED_MODELS
 
 from tinydeploy.compiler import compile_graph
-from tinydeploy.cores import CORES
+from tinydeploy.cores import CORES, VIRTUAL_CORES
 from tinydeploy.tflite import read_model
 
 TOLERANCE = 0.001
@@ -43,7 +43,7 @@ Costs = Mapping[str, Cost]
 def count(data: bytes, name: str, folder: Path, *, steps: bool) -> dict[str, Cost]:
     """The costs of a model on every core: in all, and of each step."""
     found: dict[str, Cost] = {}
-    for core in CORES.values():
+    for core in map(CORES.__getitem__, VIRTUAL_CORES):
         program = compile_graph(read_model(data, name), core)
         counted: Count = count_model(program, core, folder / core.name, steps=steps)
         found[f"{core.name:<8}{name}"] = Cost(counted.instructions, counted.cycles)

@@ -14,7 +14,7 @@ from support.strategies import Network, networks, seeded_network
 from support.tflite_writer import Code
 
 from tinydeploy.compiler import compile_graph
-from tinydeploy.cores import CORES
+from tinydeploy.cores import CORES, VIRTUAL_CORES
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.oracle import Oracle
 from tinydeploy.reference import run_graph
@@ -35,7 +35,7 @@ def test_reference_equals_tflm_on_any_network(oracle: Oracle, network: Network) 
 
 @pytest.mark.parametrize("first", range(0, CAMPAIGN_NETWORKS, BATCH))
 def test_campaign_finds_no_difference(first: int, oracle: Oracle, tmp_path: Path) -> None:
-    cores = list(CORES) if importlib.util.find_spec("unicorn") else []
+    cores = list(VIRTUAL_CORES) if importlib.util.find_spec("unicorn") else []
     batch = [(f"seed {seed}", seeded_network(seed)) for seed in range(first, first + BATCH)]
     found = check(batch, oracle, tmp_path, cores)
     assert not found, "\n".join(f"{d.name}, {d.where}: {d.detail}\n{describe(dict(batch)[d.name])}" for d in found)

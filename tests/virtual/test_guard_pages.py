@@ -16,7 +16,7 @@ from support.cases import TABLES, Case
 from support.guarded import Edge, Guarded, guarded, run_guarded
 from support.net import Net
 
-from tinydeploy.cores import CORES
+from tinydeploy.cores import CORES, VIRTUAL_CORES
 from tinydeploy.kernels.base import Implementation
 
 SHARE = 10  # one case in so many, on each core and against each edge
@@ -37,7 +37,7 @@ def share(core: str, against: str) -> list[Case]:
 
 
 @pytest.mark.parametrize(("against", "row"), [("end", ALTERNATING), ("start", RANDOM)])
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", VIRTUAL_CORES)
 def test_kernels_stay_inside_their_buffers(
     core: str, against: Edge, row: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

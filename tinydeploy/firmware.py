@@ -52,6 +52,7 @@ _FLASH_MISSING = (
     "found none of openocd, st-flash, pyocd; install one: "
     "apt install openocd, or apt install stlink-tools, or pip install pyocd"
 )
+_DEBUG_MISSING = "found neither openocd nor pyocd; install one: apt install openocd, or pip install pyocd"
 
 
 def _clock_defines(board: Board) -> dict[str, str]:
@@ -89,6 +90,17 @@ def _flash_commands(board: Board) -> dict[str, str]:
         commands["pyocd"] = f"pyocd load --target {tools['pyocd']} $(ELF) && pyocd reset --target {tools['pyocd']}"
     if "picotool" in tools:
         commands["picotool"] = f"picotool load {tools['picotool']} $(ELF) && picotool reboot"
+    return commands
+
+
+def _debug_commands(board: Board) -> dict[str, str]:
+    """Tool name -> the command that serves GDB on port 3333, for the tools the board names."""
+    tools = board.flash_tools
+    commands: dict[str, str] = {}
+    if "openocd" in tools:
+        commands["openocd"] = f"openocd {tools['openocd']}"
+    if "pyocd" in tools:
+        commands["pyocd"] = f"pyocd gdbserver --target {tools['pyocd']}"
     return commands
 
 
@@ -147,6 +159,8 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
         "zig_flags": f"-target {board.core.zig_target} -mcpu={board.core.zig_cpu}",
         "flash_commands": _flash_commands(board),
         "flash_missing": _FLASH_MISSING,
+        "debug_commands": _debug_commands(board),
+        "debug_missing": _DEBUG_MISSING,
     }
     if family.boot == "rp2350":
         drivers["boot.c"] = "boot_rp2350.c"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from tinydeploy.errors import BoardError, FirmwareFaultError
 from tinydeploy.virtual.chips.chip import BootError
 from tinydeploy.virtual.core import CoreModel, OnFault
 from tinydeploy.virtual.ctrl_c import deferred_interrupt
+from tinydeploy.virtual.debug import Debugger
 from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.line import EIGHT_N_ONE, Format, transfer
 from tinydeploy.virtual.system import System
@@ -103,11 +105,18 @@ class VirtualBoard:
                 core.run_due()
                 if core.failure is not None:
                     raise core.failure
+                if core.halted:
+                    return
                 if core.reset_requested:
                     self.reset()
                 if (until_output and self._output) or core.timeline.now_ps >= end_ps:
                     return
                 core.advance(end_ps)
+
+    @functools.cached_property
+    def debugger(self) -> Debugger:
+        """What a debugger can do to this board."""
+        return Debugger(self._core)
 
     def watch(self, symbols: Iterable[str]) -> None:
         """Count each call of these functions, entry to return, what they call included and interrupts not."""

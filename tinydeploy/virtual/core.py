@@ -45,6 +45,7 @@ class CoreModel:
         self.failure: FirmwareFaultError | None = None
         self.reset_requested = False
         self.sleeping = False
+        self.halted = False  # for a debugger
         self._fault: Fault | None = None
         self._trap: int | None = None
         self._invalid: tuple[str, int, int] | None = None
@@ -118,6 +119,8 @@ class CoreModel:
 
     def advance(self, until_ps: int) -> None:
         """Run until something other than time needs attention, at most until `until_ps`: one slice."""
+        if self.halted:
+            return
         if self.state.pending and self._take_exception():
             return
         if self.sleeping:
@@ -129,11 +132,24 @@ class CoreModel:
         due = min(until_ps, self.timeline.next_ps or until_ps)
         before = self.counter.instructions
         status = self.counter.run(self.cpu["pc"], min(self.timeline.cycles_until(due), MAX_SLICE_CYCLES))
+        if self.halted:
+            return
         if self._fault is None and self.failure is None:
             self._classify(status, self.counter.instructions != before)
         if self.failure is None and self._fault is not None:
             fault, self._fault = self._fault, None
             self._take_fault(fault)
+
+    def halt_before(self, address: int) -> None:
+        """Stop before the instruction at `address`, which is about to run, for a debugger."""
+        self.halted = True
+        self.counter.halt()
+        self.cpu.stop()
+        self.counter.after_run(lambda: self._halted_at(address))
+
+    def _halted_at(self, address: int) -> None:
+        self.counter.uncharge_from(address)
+        self.counter.break_sequence()
 
     # What the run ended with
 

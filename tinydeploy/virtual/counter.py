@@ -166,6 +166,11 @@ class BlockCounter:
         """Charge what no instruction does: exception entry and return."""
         self._cycles += cycles
 
+    def recount(self, instructions: int, cycles: int) -> None:
+        """What was counted is `instructions` and `cycles`: a debugger's step runs less than the blocks it enters."""
+        self._instructions, self._cycles = instructions, cycles
+        self.break_sequence()
+
     def uncharge_from(self, address: int) -> None:
         """The running block ended before the instruction at `address`: take back what was charged from there on."""
         block = self.block

@@ -98,6 +98,7 @@ class Cpu:
                 f"the virtual board has no {core.title}: Unicorn emulates {', '.join(sorted(_MODELS))}; use QEMU for it"
             )
         self.core = core
+        self.instruction_limit = 0  # `start` returns after so many instructions; 0: no limit
         unicorn: Any = binding  # its types are not exported
         self._uc: Any = unicorn.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(_MODELS[core.name])
@@ -225,7 +226,13 @@ class Cpu:
 
     def start(self, pc: int) -> int:
         """Run from `pc` until `stop`, an exception or an error; returns Unicorn's error number, 0 for none."""
-        return int(_emu_start(self._handle, pc | 1, _NO_END, 0, 0))
+        if not self.instruction_limit:
+            return int(_emu_start(self._handle, pc | 1, _NO_END, 0, 0))
+        # Code that was translated before does not look at the limit, and what is translated now always would.
+        self._uc.ctl_flush_tb()
+        status = int(_emu_start(self._handle, pc | 1, _NO_END, 0, self.instruction_limit))
+        self._uc.ctl_flush_tb()
+        return status
 
     def stop(self) -> None:
         """End `start` before the current block begins (from the block hook) or after it ends (from a device)."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from tinydeploy.errors import LinkError
 from tinydeploy.virtual.board import VirtualBoard
+from tinydeploy.virtual.gdb import DebuggedBoard
 
 _SLICE_S = 0.002  # virtual time between two looks at the terminal
 _IDLE_POLL_S = 0.05  # how soon a stop request is seen while the firmware sleeps
@@ -25,7 +26,7 @@ _BAUD_RATES = {
 
 
 def serve(
-    board: VirtualBoard,
+    board: VirtualBoard | DebuggedBoard,
     announce: Callable[[str], None],
     stop: Callable[[], bool] = lambda: False,
     *,
@@ -49,7 +50,9 @@ def serve(
         os.close(slave)
 
 
-def _run(board: VirtualBoard, master: int, slave: int, stop: Callable[[], bool], real_time: bool) -> None:
+def _run(
+    board: VirtualBoard | DebuggedBoard, master: int, slave: int, stop: Callable[[], bool], real_time: bool
+) -> None:
     outgoing = bytearray()
     real_start, virtual_start = time.monotonic(), board.time_s
     while not stop():

@@ -163,25 +163,35 @@ def test_epochs_out_of_range_are_refused(digits: Dataset) -> None:
         tune(prepared(digits), digits, epochs=0, seed=1)
 
 
+def spread(model: Any, factor: float) -> None:
+    """Channels of very different sizes between two convolutions, which float does not notice: one scale for all of
+    them leaves the small ones few steps."""
+    for stage in (1, 2, 3):
+        norm, following = model.get_layer(f"stage{stage}_1_a_norm"), model.get_layer(f"stage{stage}_1_b_kernel")
+        factors = np.geomspace(1, factor, norm.gamma.shape[0]).astype(np.float32)
+        norm.gamma.assign(norm.gamma * factors)
+        norm.beta.assign(norm.beta * factors)
+        following.kernel.assign(following.kernel / factors[:, np.newaxis])
+
+
 @pytest.mark.slow
 def test_half_of_what_calibration_loses_comes_back() -> None:
-    """ResNet has no ReLU6 to bound its activations, and this one few channels to spread the error over."""
     data = datasets.load("digits")
     data = dataclasses.replace(data, recipe=dataclasses.replace(data.recipe, learning_rate=1e-2))
-    spec = dataclasses.replace(SMALL, input_size=16)
-    preprocess = preprocess_of(spec)
-    model, _ = train(spec, data, epochs=8, seed=0)
+    preprocess = preprocess_of(SMALL)
+    model, _ = train(SMALL, data, epochs=6, seed=1)
+    spread(model, 128.0)
     as_float = Evaluator(lambda images: model(images, training=False), preprocess).accuracy(data.test)
     inputs = preprocess.quantized(preprocess.resize(data.test.images), INPUT_RANGE.scale, 0)
 
     def accuracy(tflite: bytes) -> float:
         return float(np.mean(oracle.run(tflite, inputs).argmax(axis=-1) == data.test.labels))
 
-    export = zoo.build(spec, batch_size=1, softmax=True)
+    export = zoo.build(SMALL, batch_size=1, softmax=True)
     export.set_weights(model.get_weights())
     calibration = preprocess.resize(data.train.images[:256])
     calibrated = accuracy(quantize(export, calibration, preprocess))
-    network = QuantizedNetwork(spec, model, preprocess.real(calibration))
-    tune(network, data, epochs=2, seed=0)
-    assert as_float - calibrated > 0.005
+    network = QuantizedNetwork(SMALL, model, preprocess.real(calibration))
+    tune(network, data, epochs=4, seed=0)
+    assert as_float - calibrated > 0.02
     assert accuracy(quantize_trained(network.export())) >= (as_float + calibrated) / 2

@@ -15,6 +15,7 @@ from tinydeploy import __version__
 from tinydeploy.cli_files import FILE as _FILE
 from tinydeploy.cli_files import FOLDER as _FOLDER
 from tinydeploy.cli_files import write_text as _write_text
+from tinydeploy.cli_mlperf import mlperf
 from tinydeploy.cli_train import read_training, training_options
 from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_estimate, read_spec, sweep
 from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
@@ -310,6 +311,7 @@ def _inspect_file(
 
 cli.add_command(sweep)
 cli.add_command(fit)
+cli.add_command(mlperf)
 
 
 @contextlib.contextmanager

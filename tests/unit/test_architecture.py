@@ -20,15 +20,15 @@ HEAVY = {"numpy", "tensorflow", "keras", "sklearn", "tflite_micro", "unicorn", "
 
 # From the ground up. A part is a module or a package; parts of one line do not know each other.
 LAYERS = (
-    "errors tables rp2040_boot",
+    "errors tables rp2040_boot mlperf_records",
     "resources optimize cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
-    "flatbuffer stricttoml fit modm transport terminal reference oracle project _tensorflow",
+    "flatbuffer stricttoml fit modm transport terminal reference oracle project _tensorflow mlperf_data",
     "families image ops zoo exchange datasets layer_noise",
     "boards toolchain tflite requant_solver lint session passes untrained folded method",
     "placement board_new",
-    "stripes firmware virtual evaluate quantize augment distill qat bench verify",
+    "stripes firmware virtual evaluate quantize augment distill qat bench verify mlperf",
     "kernels checkpoint",
-    "plan training_loop report stamp",
+    "plan training_loop report stamp mlperf_report",
     "fusion trainer",
     "compiler train",
     "calls training_cache arena",
@@ -38,7 +38,7 @@ LAYERS = (
     "sweep arithmetic_report",
     "sweep_report",
     "cli_files",
-    "cli_zoo",
+    "cli_zoo cli_mlperf",
     "cli_train",
     "cli",
     "__main__",

@@ -67,6 +67,9 @@ def _accuracy(training: Mapping[str, Any]) -> RenderableType:
         f"accuracy  float {100 * training['float_accuracy']:.2f} %, int8 {100 * training['int8_accuracy']:.2f} % on "
         f"{training['evaluated']:,} test images never seen in training ({train:,} trained on, {validation:,} watched)"
     ]
+    calibrated = training.get("calibrated_accuracy")
+    if calibrated is not None:
+        lines.append(f"          int8 by calibration alone would give {100 * calibrated:.2f} %")
     partings = training["partings"]
     if partings:
         shown = ", ".join(
@@ -77,6 +80,7 @@ def _accuracy(training: Mapping[str, Any]) -> RenderableType:
         more = f" and {len(partings) - 4} more" if len(partings) > 4 else ""
         lines.append(f"          float and int8 part on {len(partings)} (truth as float / int8): {shown}{more}")
     lines += [f"warning   {warning}" for warning in training["warnings"]]
+    lines.append("report    report.html in the project folder: curves, confusions, float against int8, worst mistakes")
     return Text("\n".join(lines))
 
 

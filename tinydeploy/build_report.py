@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinydeploy.build import Build
+from tinydeploy.placement import place
 from tinydeploy.tables import table
 
 
@@ -44,7 +45,7 @@ def build_report(build: Build) -> RenderableType:
         parts += [_accuracy(training), ""]
     done = "up to date, nothing to do" if build.fresh else "built"
     end = f"{build.folder} is {done}; next: tinydeploy bench, tinydeploy verify, or make flash in that folder"
-    return Group(*parts, _layers(build), *_removed(build), "", _sizes(build), "", Text(end))
+    return Group(*parts, _layers(build), *_removed(build), "", _sizes(build), "", _placement(build), "", Text(end))
 
 
 def _removed(build: Build) -> list[RenderableType]:
@@ -110,6 +111,12 @@ def _sizes(build: Build) -> Table:
         sections = ", ".join(f"{s.name} {s.size_bytes:,}" for s in image.sections if s.memory in kinds)
         sizes.add_row(memory, f"{used:,} B", f"{size:,} B", f"{100 * used / size:.1f} %", sections)
     return sizes
+
+
+def _placement(build: Build) -> Text:
+    """Which memories arena and weights went to, and why not the preferred ones."""
+    placement = place(build.board, build.manifest["arena_bytes"], build.manifest["constants_bytes"])
+    return Text("placement  " + "\n           ".join(placement.reasons))
 
 
 def _layers(build: Build) -> Table:

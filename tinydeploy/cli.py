@@ -195,22 +195,27 @@ def verify(
 
 @cli.command(short_help="Boot a project's firmware on the virtual board.")
 @click.argument("folder", required=False, type=_FOLDER)
-def emulate(folder: Path | None) -> None:
+@click.option("--gdb", "gdb_port", type=click.IntRange(0, 65535), help="Serve GDB on this TCP port; it waits for GDB.")
+def emulate(folder: Path | None, gdb_port: int | None) -> None:
     """Boot the firmware of a project on the virtual board, its UART a pseudo-terminal."""
     from tinydeploy.boards import project_board
     from tinydeploy.project import find_project
     from tinydeploy.virtual import VirtualBoard
+    from tinydeploy.virtual.gdb import DebuggedBoard
     from tinydeploy.virtual.pty import serve
 
     found = find_project(folder)
     board = VirtualBoard(project_board(found.folder, found.board), found.elf)
+    debugged = None if gdb_port is None else DebuggedBoard(board, gdb_port, wait=True)
 
     def announce(port: str) -> None:
         click.echo(f"{found.board} runs {found.model_name}; its UART is {port}")
         click.echo(f"in another terminal: tinydeploy bench {port} --project {found.folder}    (Ctrl-C ends this)")
+        if debugged is not None:
+            click.echo(f'it waits for GDB: gdb-multiarch {found.elf} -ex "target remote :{debugged.port}"')
 
     with contextlib.suppress(KeyboardInterrupt):
-        serve(board, announce)
+        serve(debugged or board, announce)
 
 
 @cli.command(short_help="List the boards that tinydeploy knows.")

@@ -111,6 +111,12 @@ def _symbols(elf: Any) -> list[Symbol]:
     return sorted(symbols, key=lambda item: (item.address, item.name))
 
 
+def _memory(name: str, address: int, code_address: int) -> MemoryUse:
+    """Constants that a board prefers in RAM are copied there: then they lie in another region of the map than code."""
+    copied = name == ".model_rodata" and address >> 28 != code_address >> 28
+    return "both" if copied else _SECTION_MEMORY[name]
+
+
 def read_image(elf: Path) -> Image:
     """The Image of `elf`; .bin and .hex lie beside it. Raises ToolchainError if it cannot be read."""
     try:
@@ -119,10 +125,12 @@ def read_image(elf: Path) -> Image:
         raise ToolchainError(f"{elf} cannot be read: {error.strerror}; build the project again") from error
     with file:
         parsed = _open(file, elf)
+        found = {section.name: section for section in parsed.iter_sections() if section.name in _SECTION_MEMORY}
+        code = found[".text"]["sh_addr"] if ".text" in found else 0
         sections = tuple(
-            Section(section.name, section["sh_addr"], section["sh_size"], _SECTION_MEMORY[section.name])
-            for section in parsed.iter_sections()
-            if section.name in _SECTION_MEMORY and section["sh_size"]
+            Section(name, section["sh_addr"], section["sh_size"], _memory(name, section["sh_addr"], code))
+            for name, section in found.items()
+            if section["sh_size"]
         )
         symbols = tuple(_symbols(parsed))
         marks = {
@@ -131,6 +139,7 @@ def read_image(elf: Path) -> Image:
             if symbol.name in ("__model_data_start", "__model_data_end")
         }
     by_name = {section.name: section.size_bytes for section in sections}
+    copied = sum(s.size_bytes for s in sections if s.name == ".model_rodata" and s.memory == "both")
     model_data = marks.get("__model_data_end", 0) - marks.get("__model_data_start", 0)
     return Image(
         elf=elf,
@@ -141,7 +150,7 @@ def read_image(elf: Path) -> Image:
         flash_bytes=sum(section.size_bytes for section in sections if section.memory in ("flash", "both")),
         ram_bytes=sum(section.size_bytes for section in sections if section.memory in ("ram", "both")),
         model_flash_bytes=by_name.get(".model_text", 0) + by_name.get(".model_rodata", 0) + model_data,
-        model_ram_bytes=by_name.get(".model_bss", 0) + model_data,
+        model_ram_bytes=by_name.get(".model_bss", 0) + model_data + copied,
     )
 
 

@@ -55,6 +55,8 @@ RUNS: dict[str, Run] = {
     "mobilenet_v1_60_epochs": Run("mobilenet_v1", 0.25, 60, recipe=_SMALL),
     # 10.3 M MACs and 68 k parameters, deep and narrow, where MLPerf Tiny's has 12.5 M and 78 k.
     "resnet20_half": Run("resnet", 0.5, 60, (("depth", "20"),), _SMALL, qat_epochs=3),
+    # A fifth of the MACs, taught by the network above.
+    "xception_half_taught": Run("xception", 0.5, 60, recipe=_SMALL, qat_epochs=3, teacher="resnet20_half"),
     # Four to sixteen channels, no ReLU6: what calibration loses here, quantization-aware training brings back.
     "resnet8_quarter": Run("resnet", 0.25, 10, recipe=_SMALL, qat_epochs=2),
 }
@@ -147,6 +149,8 @@ def teacher_of(run: Run, out: Path) -> Any:
 
     if run.teacher is None:
         return None
+    if result(out, run.teacher) is None:
+        raise SystemExit(f"{run.teacher} must be finished first: it is the teacher")
     model = load_teacher(out / run.teacher / "float.keras", Preprocess(INPUT_SIZE, 3), 10)
     return Teacher(model, run.teacher, digest_of(model))
 

@@ -23,13 +23,15 @@ from rich.text import Text
 
 from benchmarks.goals import FIGURES, GOALS, TFLM, TFLM_SOURCE, Figure, Goal, Line, lines
 from benchmarks.measuring import ROOT, Row, measure, measure_core
-from tinydeploy.boards import board_names, load_board
+from tinydeploy.boards import load_board
 from tinydeploy.errors import TinydeployError, UsageError
 from tinydeploy.firmware import write_if_changed
 from tinydeploy.tables import print_report, table
 from tinydeploy.toolchain import Toolchain
 
 GOAL_TOOLCHAIN: Toolchain = "zig"
+# A Cortex-M4 and a Cortex-M7: the cores that the goals are for.
+BOARDS = ("nucleo_l4r5zi", "stm32f746")
 _SHORT: Mapping[Figure, str] = {
     "instructions": "insn",
     "cycles": "cycles",
@@ -167,7 +169,7 @@ def measure_all(
         click.echo(f"{model.stem} for {board} with {toolchain}{chosen}", err=True)
         rows.append(measure(model, board, toolchain, options))
     found = {goal.name: figures for goal in GOALS if (figures := goal_figures(goal, rows)) is not None}
-    with_board = {load_board(board).core.name for board in board_names()}
+    with_board = {load_board(board).core.name for board in BOARDS}
     by_name = {model.stem: model for model in models}
     for goal in GOALS:
         if goal.core not in with_board and goal.model in by_name and GOAL_TOOLCHAIN in toolchains:
@@ -202,7 +204,7 @@ def main(
         work = ROOT / "build/bench"
         work.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(work):
-            rows, goals = measure_all(models, boards or board_names(), toolchains, goals_only)
+            rows, goals = measure_all(models, boards or BOARDS, toolchains, goals_only)
         reports = [goals_report(goals)] if goals else []
         if not goals_only:
             reports += [comparison_report(rows)]

@@ -33,7 +33,7 @@ def unsupported_model() -> bytes:
     net = Net(1)
     x = net.conv(net.input((1, 4, 4, 2)), 3)
     out = net.activation((1, 4, 4, 3))
-    net.op(w.Code.HARD_SWISH, [x], [out], w.HardSwish())
+    net.op(w.Code.SHAPE, [x], [out], None)
     return net.done(out)
 
 
@@ -65,7 +65,7 @@ BAD_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     "mutated": (mutated_model, "export"),
     "text": (lambda: b"#!/bin/sh\necho this is no model\n", "not a TensorFlow Lite model"),
     "float": (float_model, "quantize the model"),
-    "unsupported operator": (unsupported_model, "operator 1 is HARD_SWISH"),
+    "unsupported operator": (unsupported_model, "operator 1 is SHAPE"),
 }
 
 
@@ -100,9 +100,8 @@ def test_models_that_do_not_fit(data: Callable[[], bytes], memory: str, largest:
 def test_a_model_that_the_linker_cannot_place(tmp_path: Path) -> None:
     (tmp_path / "tight.tflite").write_bytes(model_that_leaves_no_stack())
     message = refused(*BUILD, "--model", "tight.tflite", "--out", "project", cwd=tmp_path)
-    assert "the firmware needs" in message
-    assert "B of RAM, stm32f746 has 262,144 B; largest: " in message
-    assert "arena" in message
+    assert "the arena needs" in message
+    assert "B of RAM, stm32f746 has 256,000 B; largest: " in message
     assert not (tmp_path / "build").exists(), "it must not count as the last build"
     (tmp_path / "small.tflite").write_bytes(small_model())
     succeeds(*BUILD, "--model", "small.tflite", "--out", "project", cwd=tmp_path)
@@ -119,13 +118,13 @@ def test_a_network_that_cannot_fit_is_refused_before_training(tmp_path: Path) ->
 
 OPTIONS: list[tuple[str, tuple[str, ...], str]] = [
     ("board", ("build", "--board", "stm32f764"), "did you mean 'stm32f746'?"),
-    ("board unlike any", ("build", "--board", "teapot"), "nucleo_l4r5zi, stm32f746"),
+    ("board unlike any", ("build", "--board", "teapot"), "the boards are mps2_an386"),
     ("board file", ("build", "--board", "mine.toml"), "mine.toml"),
     ("option", (*BUILD, "--alhpa", "1"), "did you mean '--alpha'?"),
     ("command", ("biuld",), "did you mean 'build'?"),
-    ("command unlike any", ("flash",), "bench, boards, build"),
+    ("command unlike any", ("flash",), "bench, board, boards, build"),
     ("dataset", (*BUILD, "--dataset", "cifar"), "did you mean 'cifar10'?"),
-    ("architecture", (*BUILD, "--arch", "mobilenet"), "did you mean 'mobilenet_v1'?"),
+    ("architecture", (*BUILD, "--arch", "mobilenet"), "did you mean 'mobilenet_v"),
     ("alpha zero", (*BUILD, "--alpha", "0"), "--alpha 0 is out of range"),
     ("alpha negative", (*BUILD, "--alpha=-0.5"), "--alpha -0.5 is out of range"),
     ("alpha above one", (*BUILD, "--alpha", "1.01"), "above 0 and up to 1"),
@@ -148,8 +147,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], str]] = [
     ("verify model alone", ("verify", "--model", "small.tflite"), "--model and --board go together"),
     ("verify board alone", ("verify", "--board", "stm32f746"), "--model and --board go together"),
     ("verify nothing", ("verify", "--inputs", "0"), "at least 1"),
-    ("inspect nothing", ("inspect",), "MODEL"),
-    ("inspect board", ("inspect", "small.tflite", "--board", "nucleo"), "nucleo_l4r5zi"),
+    ("inspect nothing", ("inspect",), "give either a .tflite file or --arch"),
+    ("inspect board", ("inspect", "small.tflite", "--board", "nucleo"), "did you mean 'nucleo_"),
     ("bench before build", ("bench",), "run tinydeploy build first"),
     ("emulate before build", ("emulate",), "run tinydeploy build first"),
     ("project without manifest", ("bench", "--project", "."), "no tinydeploy.json"),

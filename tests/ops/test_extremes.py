@@ -65,25 +65,27 @@ def test_ties_are_told_apart() -> None:
             multiply_by_quantized_multiplier(np.array(values), factor.mantissa, factor.shift)
         return {what for _, what in seen}
 
-    assert ties([4, 8], 0.25) == set()
+    assert ties([4, 8], 0.25) == {"tie within reach"}
     assert ties([1], 0.5) == {"tie of the first rounding"}
-    assert ties([4], 0.125) == {"tie above zero"}
-    assert ties([-4], 0.125) == {"tie below zero"}
+    assert ties([4], 0.125) == {"tie within reach", "tie above zero"}
+    assert ties([-4], 0.125) == {"tie within reach", "tie below zero"}
+    assert ties([4], 2.0**-13) == set()
 
 
 def test_networks_meet_ties_of_both_signs() -> None:
-    """In a good part of all roundings; those with an exponent of zero, or of 20, hardly can."""
+    """In most roundings that end in a shift; one by nothing has no ties, and one by 20 bits meets them too rarely."""
     met: Counter[str] = Counter()
     for seed in range(NETWORKS):
         network = seeded_network(seed)
         graph = read_model(network.data, "ties")
         seen: set[Seen] = set()
-        with_ends: Ends = {}
+        ends: Ends = {}
         for values in network.inputs:
-            with watch_rounding(seen, with_ends):
+            with watch_rounding(seen, ends):
                 run_graph(graph, values)
-        met["roundings"] += len(with_ends)
+        met["roundings"] += len(ends)
         met.update(what for _, what in seen)
-    assert met["tie above zero"] > met["roundings"] / 3
-    assert met["tie below zero"] > met["roundings"] / 3
+    assert met["tie within reach"] > met["roundings"] / 2
+    assert met["tie above zero"] > met["tie within reach"] / 2
+    assert met["tie below zero"] > met["tie within reach"] / 2
     assert met["tie of the first rounding"] > met["roundings"] / 40

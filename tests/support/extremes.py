@@ -21,6 +21,8 @@ from tinydeploy.reference import run_graph
 from tinydeploy.tflite import read_model
 
 RANDOM, PATTERNS = 10, 10
+# A shift of so many bits ends on a tie once in 1,024 accumulators: inputs of some hundred elements can be found for it.
+_MOST_TIE_BITS = 10
 Seen = tuple[int, str]
 """The number of a rounding in the order of execution, and what happened there."""
 Ends = dict[int, tuple[int, int]]
@@ -29,7 +31,7 @@ Ends = dict[int, tuple[int, int]]
 
 @contextmanager
 def watch_rounding(seen: set[Seen], ends: Ends) -> Iterator[None]:
-    """Note which ties the roundings inside meet, and the lowest and highest accumulator that each got."""
+    """Note which ties the roundings inside meet, which could, and the lowest and highest accumulator that each got."""
     high_mul, divide = fixedpoint.saturating_rounding_doubling_high_mul, fixedpoint.rounding_divide_by_pot
     count = 0
 
@@ -43,7 +45,10 @@ def watch_rounding(seen: set[Seen], ends: Ends) -> Iterator[None]:
         return high_mul(a, b)
 
     def watch_divide(x: IntArray, exponent: IntArray | int) -> IntArray:
-        half = (np.int64(1) << np.asarray(exponent, np.int64)) >> 1
+        bits = np.asarray(exponent, np.int64)
+        half = (np.int64(1) << bits) >> 1
+        if ((bits > 0) & (bits <= _MOST_TIE_BITS)).any():
+            seen.add((count, "tie within reach"))
         tie = ((x & (2 * half - 1)) == half) & (half > 0)
         for sign, where in (("above", x >= 0), ("below", x < 0)):
             if (tie & where).any():

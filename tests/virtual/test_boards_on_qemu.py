@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.link.projects import small_model, write_board_project
+from support.qemu import qemu
 
 from tinydeploy.boards import load_board
 from tinydeploy.reference import run_graph
@@ -27,22 +27,14 @@ pytestmark = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason=
 
 
 @contextmanager
-def qemu(machine: str, elf: Path) -> Iterator[str]:
+def port_of(board_name: str, elf: Path) -> Iterator[str]:
     """The pseudo-terminal of UART0 of a machine that runs `elf`."""
-    command = ["qemu-system-arm", "-M", machine, "-kernel", str(elf), "-display", "none", "-monitor", "none"]
-    process = subprocess.Popen(
-        [*command, "-serial", "pty"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
+    with qemu(board_name, elf, "pty") as process:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        said = process.stdout.readline().decode()
         found = re.search(r"/dev/pts/\d+", said)
         assert found is not None, said
         yield found[0]
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        process.stdout.close()
 
 
 @pytest.mark.parametrize("name", ["mps2_an386", "mps2_an500", "mps3_an547"])
@@ -50,7 +42,7 @@ def test_the_same_image_runs_exactly_on_qemu(name: str, tmp_path: Path) -> None:
     board = load_board(name)
     project, _ = write_board_project(tmp_path, small_model(), board)
     graph = read_model(small_model(), "small")
-    with qemu(name.replace("_", "-"), project.elf) as port:
+    with port_of(name, project.elf) as port:
         session = Session(SerialTransport(port, board.uart.baud))
         info = session.hello()
         assert (info.board, info.core_hz) == (name, board.clock.hclk_hz)

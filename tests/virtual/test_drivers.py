@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from support.firmware_project import SOURCES
+from support.qemu import qemu
 
 from tinydeploy.boards import Board, board_names, load_board
 from tinydeploy.firmware import write_project
@@ -193,6 +195,20 @@ def test_bytes_are_kept_while_the_cpu_computes_and_a_loss_is_told_once(
     assert device.uart_receive() == b"%d %d 0 " % (kept, lost)
 
 
+def said_on_qemu(name: str, elf: Path, words: int) -> list[bytes]:
+    """The first `words` words that the firmware prints, spaces after each."""
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not installed")
+    output = b""
+    with qemu(name, elf, "stdio") as process:
+        assert process.stdout is not None
+        while len((output + b".").split()) <= words:
+            byte = process.stdout.read(1)
+            assert byte, output
+            output += byte
+    return output.split()
+
+
 @pytest.mark.parametrize("name", board_names())
 def test_stack_paint_tells_the_depth_of_one_call(name: str, tmp_path: Path) -> None:
     board = load_board(name)
@@ -216,8 +232,12 @@ __attribute__((noinline)) static void deep(void) {
     stack_repaint();
     say_number(after - before);
     say_number(stack_high_water_bytes() < after);"""
-    device = VirtualBoard(board, build(tmp_path, board, body, helpers).elf)
-    device.run(0.1)
-    said = device.uart_receive().removeprefix(b"start\r\n").split()
+    elf = build(tmp_path, board, body, helpers).elf
+    if board.core.name == "m55":  # Unicorn has none
+        said = said_on_qemu(name, elf, words=3)[1:]
+    else:
+        device = VirtualBoard(board, elf)
+        device.run(0.1)
+        said = device.uart_receive().removeprefix(b"start\r\n").split()
     assert 2000 - 32 <= int(said[0]) <= 2000 + 64
     assert said[1] == b"1"

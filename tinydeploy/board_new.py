@@ -46,44 +46,47 @@ _L_UARTS = {
     "USART2": (0x4000_4400, "apb1", "APB1ENR1", 17),
     "USART3": (0x4000_4800, "apb1", "APB1ENR1", 18),
 }
-_APB = "ahb_prescaler = 1\napb1_prescaler = {}\napb2_prescaler = {}\n"
+
+
+def _clock(mhz: int, settings: str, prescalers: tuple[int, ...], wait_states: int, note: str = "") -> str:
+    """The lines of [clock], from the internal oscillator; `prescalers` of AHB, APB1, APB2 and so on, `note` a comment on
+    the frequency."""
+    buses = ("ahb", *(f"apb{number}" for number in range(1, len(prescalers))))
+    lines = [
+        f"sysclk_hz = {mhz}_000_000{note}",
+        'source = "hsi"',
+        *(setting.replace("=", " = ") for setting in settings.split()),
+        *(f"{bus}_prescaler = {divisor}" for bus, divisor in zip(buses, prescalers, strict=True)),
+        f"flash_wait_states = {wait_states}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_H7_NOTE = "      # revision V of the silicon; 400_000_000 with voltage_scale = 1 for older ones"
+_USART_V1, _USART_V2 = "stm32_usart_v1", "stm32_usart_v2"
+_F4_100 = "stm32f4 100 MHz"
 _RECIPES = {
     "stm32f7": _Recipe(
-        'sysclk_hz = 216_000_000\nsource = "hsi"\npll_m = 16\npll_n = 432\npll_p = 2\npll_q = 9\nover_drive = true\n'
-        + _APB.format(4, 2) + "flash_wait_states = 7\n",
-        _F_UARTS, "stm32_usart_v2", "stm32f7x",
+        _clock(216, "pll_m=16 pll_n=432 pll_p=2 pll_q=9 over_drive=true", (1, 4, 2), 7), _F_UARTS, _USART_V2, "stm32f7x"
     ),
     "stm32f4": _Recipe(
-        'sysclk_hz = 168_000_000\nsource = "hsi"\npll_m = 16\npll_n = 336\npll_p = 2\npll_q = 7\n'
-        + _APB.format(4, 2) + "flash_wait_states = 5\n",
-        _F_UARTS, "stm32_usart_v1", "stm32f4x",
+        _clock(168, "pll_m=16 pll_n=336 pll_p=2 pll_q=7", (1, 4, 2), 5), _F_UARTS, _USART_V1, "stm32f4x"
     ),
-    "stm32f4 100 MHz": _Recipe(
-        'sysclk_hz = 100_000_000\nsource = "hsi"\npll_m = 16\npll_n = 400\npll_p = 4\npll_q = 9\n'
-        + _APB.format(2, 1) + "flash_wait_states = 3\n",
-        _F_UARTS, "stm32_usart_v1", "stm32f4x",
+    _F4_100: _Recipe(
+        _clock(100, "pll_m=16 pll_n=400 pll_p=4 pll_q=9", (1, 2, 1), 3), _F_UARTS, _USART_V1, "stm32f4x"
     ),
     "stm32l4": _Recipe(
-        'sysclk_hz = 80_000_000\nsource = "hsi"\npll_m = 2\npll_n = 20\npll_r = 2\nvddio2 = true\n'
-        + _APB.format(1, 1) + "flash_wait_states = 4\n",
-        _L_UARTS, "stm32_usart_v2", "stm32l4x",
+        _clock(80, "pll_m=2 pll_n=20 pll_r=2 vddio2=true", (1, 1, 1), 4), _L_UARTS, _USART_V2, "stm32l4x"
     ),
     "stm32l4plus": _Recipe(
-        'sysclk_hz = 120_000_000\nsource = "hsi"\npll_m = 4\npll_n = 60\npll_r = 2\nboost = true\nvddio2 = true\n'
-        + _APB.format(1, 1) + "flash_wait_states = 5\n",
-        _L_UARTS, "stm32_usart_v2", "stm32l4x",
+        _clock(120, "pll_m=4 pll_n=60 pll_r=2 boost=true vddio2=true", (1, 1, 1), 5), _L_UARTS, _USART_V2, "stm32l4x"
     ),
     "stm32h7": _Recipe(
-        'sysclk_hz = 480_000_000      # revision V of the silicon; 400_000_000 with voltage_scale = 1 for older ones\n'
-        'source = "hsi"\npll_m = 8\npll_n = 120\npll_p = 2\nvoltage_scale = 0\nsys_prescaler = 1\n'
-        + "ahb_prescaler = 2\napb1_prescaler = 2\napb2_prescaler = 2\napb3_prescaler = 2\napb4_prescaler = 2\n"
-        + "flash_wait_states = 4\n",
-        _H_UARTS, "stm32_usart_v2", "stm32h7x",
+        _clock(480, "pll_m=8 pll_n=120 pll_p=2 voltage_scale=0 sys_prescaler=1", (2,) * 5, 4, _H7_NOTE),
+        _H_UARTS, _USART_V2, "stm32h7x",
     ),
     "stm32u5": _Recipe(
-        'sysclk_hz = 160_000_000\nsource = "hsi"\npll_m = 4\npll_n = 80\npll_r = 2\n'
-        + _APB.format(1, 1) + "apb3_prescaler = 1\nflash_wait_states = 4\n",
-        _L_UARTS, "stm32_usart_v2", "stm32u5x",
+        _clock(160, "pll_m=4 pll_n=80 pll_r=2", (1, 1, 1, 1), 4), _L_UARTS, _USART_V2, "stm32u5x"
     ),
 }  # fmt: skip
 
@@ -100,7 +103,7 @@ def new_board(part: str, uart: str | None = None) -> str:
         known = ", ".join(part for name in FAMILIES if name in _RECIPES for part in FAMILIES[name].parts)
         raise BoardError(f"no family for the part {name!r}: `board new` knows {known}; start from a file in boards/")
     slow = family.name == "stm32f4" and device.max_hz == 100_000_000
-    recipe = _RECIPES["stm32f4 100 MHz" if slow else family.name]
+    recipe = _RECIPES[_F4_100 if slow else family.name]
     memories = _memories(device)
     stack = next((kind for kind in ("dtcm", "ccm", "ram2") if kind in memories), "ram")
     arena = list(dict.fromkeys([stack, "ram"]))

@@ -49,8 +49,8 @@ _L_UARTS = {
 
 
 def _clock(mhz: int, settings: str, prescalers: tuple[int, ...], wait_states: int, note: str = "") -> str:
-    """The lines of [clock], from the internal oscillator; `prescalers` of AHB, APB1, APB2 and so on, `note` a comment on
-    the frequency."""
+    """The lines of [clock], from the internal oscillator; `prescalers` of AHB, APB1, APB2 and so on, `note` a
+    comment on the frequency."""
     buses = ("ahb", *(f"apb{number}" for number in range(1, len(prescalers))))
     lines = [
         f"sysclk_hz = {mhz}_000_000{note}",

@@ -133,13 +133,14 @@ def test_a_mistake_does_not_touch_the_last_good_build(copied: Path) -> None:
     assert files(copied) == before
 
 
-@pytest.mark.parametrize("stage", ["compile", "prove", "build"])
-def test_ctrl_c_leaves_nothing_half_written(stage: str, built: Path, tmp_path: Path) -> None:
-    """The interrupt goes to the whole group, compiler included, as a terminal sends it."""
-    (tmp_path / "small.tflite").write_bytes(small_model())
+def interrupt(*arguments: str, cwd: Path, at: str, until: Callable[[], None] = lambda: None) -> str:
+    """What tinydeploy says when Ctrl-C comes after the line that begins with `at`, and `until` has returned.
+
+    The interrupt goes to the whole group, compiler included, as a terminal sends it.
+    """
     process = subprocess.Popen(
-        [*COMMAND, *BUILD],
-        cwd=tmp_path,
+        [*COMMAND, *arguments],
+        cwd=cwd,
         env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -151,45 +152,38 @@ def test_ctrl_c_leaves_nothing_half_written(stage: str, built: Path, tmp_path: P
     seen = []
     for line in process.stderr:
         seen.append(line)
-        if line.startswith(stage):
+        if line.lstrip().startswith(at):
             break
-    if stage == "build":
-        wait_for_an_object(tmp_path / PROJECT / "build")
+    until()
     os.killpg(process.pid, signal.SIGINT)
-    seen.append(process.stderr.read())
-    assert process.wait(20) == 130
-    assert "".join(seen).endswith("interrupted\n")
-    assert "Traceback" not in "".join(seen)
-    assert not (tmp_path / "build/.last").exists()
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()], "temporary files stayed"
+    said = "".join([*seen, process.stderr.read()])
+    assert process.wait() == 130, said
+    assert said.endswith("interrupted\n")
+    assert "Traceback" not in said
+    return said
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.parametrize("stage", ["compile", "prove", "build"])
+def test_ctrl_c_leaves_nothing_half_written(stage: str, built: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.tflite").write_bytes(small_model())
+    objects = tmp_path / PROJECT / "build"
+    interrupt(*BUILD, cwd=tmp_path, at=stage, until=lambda: wait_for_an_object(objects) if stage == "build" else None)
+    assert not temporary_files(tmp_path)
     assert tinydeploy("bench", cwd=tmp_path).code == 2
     succeeds(*BUILD, cwd=tmp_path)
     assert files(tmp_path / PROJECT) == files(built / PROJECT)
 
 
-def test_ctrl_c_while_training_leaves_nothing(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "build", "--board", "stm32f746", "--alpha", "0.1", "--input-size", "20", "--epochs", "500"],
-        cwd=tmp_path,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    seen = []
-    for line in process.stderr:  # in a pipe a line comes now and then, once training is under way
-        seen.append(line)
-        if line.lstrip().startswith("epoch"):
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    seen.append(process.stderr.read())
-    assert process.wait(20) == 130
-    assert "".join(seen).endswith("interrupted\n")
-    assert "Traceback" not in "".join(seen)
-    assert names(tmp_path) == []
+def test_ctrl_c_while_training_leaves_only_what_it_goes_on_from(tmp_path: Path) -> None:
+    """In a pipe a line comes now and then, once training is under way."""
+    train = ("build", "--board", "stm32f746", "--alpha", "0.1", "--input-size", "20", "--epochs", "500")
+    interrupt(*train, cwd=tmp_path, at="epoch")
+    (checkpoint,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert checkpoint.relative_to(tmp_path).match("build/.trained/*/checkpoint.npz")
 
 
 def wait_for_an_object(folder: Path) -> None:

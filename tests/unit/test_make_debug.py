@@ -24,19 +24,24 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_debug(project: Path, tools: Path, *found: str) -> subprocess.CompletedProcess[str]:
-    """Run it with nothing on PATH but the usual shell tools and scripts of the names `found`."""
+    """Run it with nothing on PATH but the usual shell tools and scripts of the names `found`.
+
+    The script of a GDB waits for the server to be there, as the real one does: make ends the server with GDB.
+    """
     tools.mkdir()
-    for name in ("sh", "make", "mkdir", "cmp", "echo", "mv", "od", "awk", "head", "tail", "cat", "grep", "sed", "test"):
+    usual = "sh make mkdir cmp echo mv od awk head tail cat grep sed test sleep"
+    for name in usual.split():
         real = shutil.which(name)
         if real:
             (tools / name).symlink_to(real)
     for name in found:
         script = tools / name
-        script.write_text(f'#!/bin/sh\necho "{name} $*" >> {tools}/said\n')
+        wait = f"until test -s {tools}/said; do sleep 0.01; done\n" if "gdb" in name else ""
+        script.write_text(f'#!/bin/sh\n{wait}echo "{name} $*" >> {tools}/said\n')
         script.chmod(0o755)
     environment = {"PATH": str(tools), "HOME": os.environ.get("HOME", "/")}
     command = ["make", "-C", str(project), "debug", f"ZIG={find_zig()}"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.mark.parametrize(

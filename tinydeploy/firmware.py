@@ -32,6 +32,10 @@ _COMMON = (
     "frame.h",
     "mlperf.c",
     "mlperf.h",
+    "mlperf_encoding.c",
+    "mlperf_encoding.h",
+    "mlperf_text.c",
+    "mlperf_text.h",
     "startup.c",
     "fault.c",
     "fault.h",
@@ -134,9 +138,12 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
 
     templates = resource_dir("firmware_templates")
     family = FAMILIES[board.family]
+    uart_driver = UART_DRIVERS[board.uart.driver]
     drivers = {
         "clock.c": f"clock_{family.clock_driver}.c",
-        "uart_hw.h": UART_DRIVERS[board.uart.driver].file,
+        **{header: header for header in family.clock_headers},
+        "uart_hw.h": uart_driver.file,
+        **{name: name for name in uart_driver.includes},
         "pins.h": f"pins_{family.pins}.h",
         "cycles.h": f"cycles_{board.core.cycle_counter}.h",
     }

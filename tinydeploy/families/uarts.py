@@ -15,7 +15,10 @@ _MAX_BAUD_ERROR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class UartDriver:
-    """``firmware_templates/drivers/<file>``; the divider's name, its lowest and highest value, and its fixed point."""
+    """``firmware_templates/drivers/<file>``; the divider's name, its lowest and highest value, and its fixed point.
+
+    ``includes``: what that file includes from the same folder.
+    """
 
     file: str
     register: str
@@ -23,6 +26,7 @@ class UartDriver:
     high: int = 0
     scale: int = 1
     rates: Mapping[int, int] = field(default_factory=dict)
+    includes: tuple[str, ...] = ()
 
     def divider(self, table: Table, name: str, clock_hz: int, baud: int) -> int:
         """The value for `baud`, at most 1 % off. Raises BoardError."""
@@ -43,11 +47,12 @@ class UartDriver:
         return value
 
 
+_STM32 = ("uart_stm32_usart.h",)
 UART_DRIVERS: dict[str, UartDriver] = {
     # RM0090 USART_BRR: 12 bits and 4 of fraction (oversampling by 16).
-    "stm32_usart_v1": UartDriver("uart_stm32_usart_v1.h", "BRR", 16, 0xFFFF),
+    "stm32_usart_v1": UartDriver("uart_stm32_usart_v1.h", "BRR", 16, 0xFFFF, includes=_STM32),
     # RM0385 USART_BRR: at least 16, 16 bits (oversampling by 16).
-    "stm32_usart_v2": UartDriver("uart_stm32_usart_v2.h", "BRR", 16, 0xFFFF),
+    "stm32_usart_v2": UartDriver("uart_stm32_usart_v2.h", "BRR", 16, 0xFFFF, includes=_STM32),
     # Arm DDI 0479 APB UART BAUDDIV: 20 bits, at least 16.
     "cmsdk": UartDriver("uart_cmsdk.h", "BAUDDIV", 16, 0xFFFFF),
     # Arm DDI 0183 UARTIBRD and UARTFBRD: 16 bits and 6 of fraction of clock / (16 * baud).
@@ -69,5 +74,5 @@ UART_DRIVERS: dict[str, UartDriver] = {
         },
     ),
     # RM0432 LPUART_BRR: 256 * clock / baud, 0x300 to 0xFFFFF.
-    "stm32_lpuart": UartDriver("uart_stm32_usart_v2.h", "BRR", 0x300, 0xFFFFF, 256),
+    "stm32_lpuart": UartDriver("uart_stm32_usart_v2.h", "BRR", 0x300, 0xFFFFF, 256, includes=_STM32),
 }

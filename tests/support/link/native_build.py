@@ -59,7 +59,7 @@ def device_program_of(model: Path, out: Path) -> Path:
         _FIRMWARE / "main.c",
         _FIRMWARE / "link.c",
         _FIRMWARE / "frame.c",
-        _FIRMWARE / "mlperf.c",
+        *sorted(_FIRMWARE.glob("mlperf*.c")),
         hardware / "host.c",
         *sorted(model.rglob("*.c")),
     ]

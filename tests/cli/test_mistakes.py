@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import tflite_schema as schema
 from support import tflite_writer as w
 from support.cli import COMMAND, environment, files, names, refused, succeeds, tinydeploy
 from support.link.projects import small_model
@@ -25,7 +26,7 @@ def float_model() -> bytes:
     x = net.float_input((1, 4))
     weights = net.constant(np.ones((3, 4), np.float32))
     out = net.tensor(w.Tensor((1, 3), "float32"))
-    net.op(w.Code.FULLY_CONNECTED, [x, weights], [out], w.FullyConnected())
+    net.op(schema.Code.FULLY_CONNECTED, [x, weights], [out], schema.FullyConnected())
     return net.done(out)
 
 
@@ -33,7 +34,7 @@ def unsupported_model() -> bytes:
     net = Net(1)
     x = net.conv(net.input((1, 4, 4, 2)), 3)
     out = net.activation((1, 4, 4, 3))
-    net.op(w.Code.SHAPE, [x], [out], None)
+    net.op(schema.Code.SHAPE, [x], [out], None)
     return net.done(out)
 
 

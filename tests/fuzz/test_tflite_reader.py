@@ -15,7 +15,7 @@ import pytest
 from support import net_ops as more
 from support.cases import TABLES
 from support.net import Net
-from support.tflite_writer import Code
+from support.tflite_schema import Code
 
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import compile_graph

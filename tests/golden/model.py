@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.net import Net
-from support.tflite_writer import Activation
+from support.tflite_schema import Activation
 
 
 def model() -> bytes:

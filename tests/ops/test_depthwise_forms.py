@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from support.case import Build, Case
 from support.compiled import Unit, build_core, build_host, make_unit
 from support.net import Net
-from support.tflite_writer import Activation, Padding
+from support.tflite_schema import Activation, Padding
 
 from tinydeploy.cores import CORES
 

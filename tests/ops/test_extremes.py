@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from support.extremes import Ends, Seen, directed_inputs, watch_rounding
 from support.net import Net
 from support.strategies import seeded_network
-from support.tflite_writer import Model, Padding
+from support.tflite_schema import Padding
+from support.tflite_writer import Model
 
 from tinydeploy.fixedpoint import multiply_by_quantized_multiplier, quantize_multiplier
 from tinydeploy.reference import run_graph

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from support.campaign import COMPILING, REFERENCE, check, describe, minimize, prefix
 from support.compiled import build_host, unit_of
 from support.strategies import Network, networks, seeded_network
-from support.tflite_writer import Code
+from support.tflite_schema import Code
 
 from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES, VIRTUAL_CORES

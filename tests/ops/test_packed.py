@@ -14,7 +14,7 @@ from support.case import Build, Case
 from support.compiled import build_core, build_host, make_unit
 from support.net import Net
 from support.net_ops import binary
-from support.tflite_writer import Activation, Code, Padding
+from support.tflite_schema import Activation, Code, Padding
 
 from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES

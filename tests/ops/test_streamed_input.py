@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.net import Net
-from support.tflite_writer import Padding
+from support.tflite_schema import Padding
 
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import compile_graph

@@ -18,7 +18,7 @@ from support.cases_elementwise import elementwise_cases
 from support.cases_matrix import matrix_cases
 from support.cases_movement import movement_cases
 from support.net import Net
-from support.tflite_writer import Activation, Padding
+from support.tflite_schema import Activation, Padding
 
 SAME, VALID = Padding.SAME, Padding.VALID
 

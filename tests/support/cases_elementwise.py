@@ -11,7 +11,7 @@ import numpy as np
 from support import net_ops as more
 from support.case import Build, Case
 from support.net import Net
-from support.tflite_writer import Activation, Code
+from support.tflite_schema import Activation, Code
 
 SHAPE = (1, 3, 86)  # every int8 value, and two more
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from support.case import Build, Case
 from support.net import Net
-from support.tflite_writer import Padding
+from support.tflite_schema import Padding
 
 SAME, VALID = Padding.SAME, Padding.VALID
 

@@ -13,7 +13,8 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from support.tflite_writer import Code, Conv2D, DepthwiseConv2D, Model, Padding
+from support.tflite_schema import Code, Conv2D, DepthwiseConv2D, Padding
+from support.tflite_writer import Model
 from tinydeploy import fixedpoint
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from support import tflite_schema as schema
 from support import tflite_writer as w
-from support.tflite_writer import Activation, Code, Padding
+from support.tflite_schema import Activation, Code, Padding
 
 Pair = tuple[int, int]
 Bias = Literal["random", "none", "high", "low", "zero"]
@@ -63,7 +64,7 @@ class Net:
     def constant(self, data: NDArray[Any], quant: w.Quant | None = None) -> int:
         return self.tensor(w.Tensor(data.shape, str(data.dtype), quant, data))
 
-    def op(self, code: Code, inputs: Sequence[int], outputs: Sequence[int], options: w.Options | None) -> None:
+    def op(self, code: Code, inputs: Sequence[int], outputs: Sequence[int], options: schema.Options | None) -> None:
         self.model.ops.append(w.Op(code, tuple(inputs), tuple(outputs), options))
 
     def shape(self, index: int) -> tuple[int, ...]:
@@ -94,7 +95,7 @@ class Net:
         """CONV_2D; `numbers` are those of :meth:`_weighted`."""
         batch, height, width, depth = self.shape(x)
         out = self._windows((height, width), kernel, stride, dilation, padding)
-        options = w.Conv2D(padding, stride, activation, dilation)
+        options = schema.Conv2D(padding, stride, activation, dilation)
         weights_shape = (channels, *kernel, depth // groups)
         fan_in = math.prod(weights_shape[1:])
         return self._weighted(
@@ -116,7 +117,7 @@ class Net:
         batch, height, width, depth = self.shape(x)
         channels = depth * depth_multiplier
         out = self._windows((height, width), kernel, stride, dilation, padding)
-        options = w.DepthwiseConv2D(padding, stride, depth_multiplier, activation, dilation)
+        options = schema.DepthwiseConv2D(padding, stride, depth_multiplier, activation, dilation)
         return self._weighted(
             Code.DEPTHWISE_CONV_2D,
             x,
@@ -136,7 +137,7 @@ class Net:
         shape = self.shape(x)
         depth = shape[-1] if keep_dims else math.prod(shape[1:])
         out = (*shape[:-1], channels) if keep_dims else (shape[0], channels)
-        options = w.FullyConnected(activation, keep_num_dims=keep_dims)
+        options = schema.FullyConnected(activation, keep_num_dims=keep_dims)
         numbers.setdefault("per_channel", False)
         return self._weighted(Code.FULLY_CONNECTED, x, (channels, depth), 0, channels, depth, out, options, **numbers)
 
@@ -149,7 +150,7 @@ class Net:
         channels: int,
         fan_in: int,
         out_shape: Sequence[int],
-        options: w.Options,
+        options: schema.Options,
         *,
         gain: float = 1.0,
         multipliers: Sequence[float] | None = None,
@@ -233,9 +234,16 @@ class Net:
     ) -> int:
         if scale is None:  # TFLM wants 2 * max(scales) / (2^20 * scale) below 1; this spreads the sum over int8
             spread = math.hypot(self.scale(a), self.scale(b)) * _INPUT_SPREAD
-            scale = float(np.float32(spread / _OUTPUT_SPREAD * 2.0 ** self.rng.uniform(-1, 1)))
-        out = self.activation(np.broadcast_shapes(self.shape(a), self.shape(b)), scale, zero_point)
-        self.op(Code.ADD, [a, b], [out], w.Add(activation))
+            scale = spread / _OUTPUT_SPREAD * 2.0 ** self.rng.uniform(-1, 1)
+        return self.broadcast(Code.ADD, (a, b), schema.Add(activation), scale, zero_point)
+
+    def broadcast(
+        self, code: Code, sides: Pair, options: schema.Options, scale: float, zero_point: int | None = None
+    ) -> int:
+        """An operator of two operands, at the nearest float32 to `scale`."""
+        shape = np.broadcast_shapes(*map(self.shape, sides))
+        out = self.activation(shape, float(np.float32(scale)), zero_point)
+        self.op(code, sides, [out], options)
         return out
 
     def pad(self, x: int, paddings: Sequence[Pair], value: int | None = None) -> int:
@@ -244,11 +252,11 @@ class Net:
         out = self._same_quant(x, shape)
         inputs = [x, self.constant(np.array(paddings, np.int32))]
         if value is None:
-            self.op(Code.PAD, inputs, [out], w.Pad())
+            self.op(Code.PAD, inputs, [out], schema.Pad())
         else:
             quant = w.Quant((self.scale(x),), (self.zero_point(x),))
             inputs.append(self.constant(np.array([value], np.int8), quant))
-            self.op(Code.PADV2, inputs, [out], w.PadV2())
+            self.op(Code.PADV2, inputs, [out], schema.PadV2())
         return out
 
     def pool(
@@ -264,7 +272,7 @@ class Net:
         size = self._windows((height, width), filter, stride, (1, 1), padding)
         out = self._same_quant(x, (batch, *size, depth))
         code = Code.AVERAGE_POOL_2D if kind == "average" else Code.MAX_POOL_2D
-        self.op(code, [x], [out], w.Pool2D(padding, stride, filter, activation))
+        self.op(code, [x], [out], schema.Pool2D(padding, stride, filter, activation))
         return out
 
     def mean(
@@ -283,18 +291,18 @@ class Net:
             shrink = 2.0 ** self.rng.uniform(-1, 1) / math.sqrt(count)
             scale = float(np.float32(self.scale(x) * shrink))
         out = self.activation(kept, scale, zero_point)
-        self.op(Code.MEAN, [x, self.constant(np.array(axes, np.int32))], [out], w.Reducer(keep_dims))
+        self.op(Code.MEAN, [x, self.constant(np.array(axes, np.int32))], [out], schema.Reducer(keep_dims))
         return out
 
     def reshape(self, x: int, shape: Sequence[int], with_tensor: bool = True) -> int:
         out = self._same_quant(x, shape)
         inputs = [x, self.constant(np.array(shape, np.int32))] if with_tensor else [x]
-        self.op(Code.RESHAPE, inputs, [out], w.Reshape(tuple(shape)))
+        self.op(Code.RESHAPE, inputs, [out], schema.Reshape(tuple(shape)))
         return out
 
     def softmax(self, x: int, beta: float = 1.0) -> int:
         out = self.activation(self.shape(x), 1 / 256, -128)
-        self.op(Code.SOFTMAX, [x], [out], w.Softmax(beta))
+        self.op(Code.SOFTMAX, [x], [out], schema.Softmax(beta))
         return out
 
     def quantize(self, x: int, scale: float | None = None, zero_point: int | None = None, dtype: str = "int8") -> int:
@@ -302,12 +310,12 @@ class Net:
         if scale is None and self.model.tensors[x].quant is not None:
             scale = float(np.float32(self.scale(x) * 2.0 ** self.rng.uniform(-1, 1)))
         out = self.activation(self.shape(x), scale, zero_point, dtype)
-        self.op(Code.QUANTIZE, [x], [out], w.Quantize())
+        self.op(Code.QUANTIZE, [x], [out], schema.Quantize())
         return out
 
     def dequantize(self, x: int) -> int:
         out = self.tensor(w.Tensor(self.shape(x), "float32"))
-        self.op(Code.DEQUANTIZE, [x], [out], w.Dequantize())
+        self.op(Code.DEQUANTIZE, [x], [out], schema.Dequantize())
         return out
 
     def _same_quant(self, x: int, shape: Sequence[int]) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from support import tflite_schema as schema
 from support import tflite_writer as w
 from support.net import Net
-from support.tflite_writer import Activation, Code
+from support.tflite_schema import Activation, Code
 
 
 def like(net: Net, x: int, shape: Sequence[int]) -> int:
@@ -33,7 +33,7 @@ def concatenate(net: Net, parts: Sequence[int], axis: int = -1, activation: Acti
     shape = list(net.shape(parts[0]))
     shape[axis] = sum(net.shape(part)[axis] for part in parts)
     out = like(net, parts[0], shape)
-    net.op(Code.CONCATENATION, parts, [out], w.Concatenation(axis, activation))
+    net.op(Code.CONCATENATION, parts, [out], schema.Concatenation(axis, activation))
     return out
 
 
@@ -41,7 +41,7 @@ def pack(net: Net, parts: Sequence[int], axis: int) -> int:
     shape = list(net.shape(parts[0]))
     shape.insert(axis % (len(shape) + 1), len(parts))
     out = like(net, parts[0], shape)
-    net.op(Code.PACK, parts, [out], w.Pack(len(parts), axis))
+    net.op(Code.PACK, parts, [out], schema.Pack(len(parts), axis))
     return out
 
 
@@ -50,7 +50,7 @@ def split(net: Net, x: int, count: int, axis: int = -1) -> list[int]:
     shape = list(net.shape(x))
     shape[axis] //= count
     outs = [like(net, x, shape) for _ in range(count)]
-    net.op(Code.SPLIT, [scalar(net, axis), x], outs, w.Split(count))
+    net.op(Code.SPLIT, [scalar(net, axis), x], outs, schema.Split(count))
     return outs
 
 
@@ -61,7 +61,7 @@ def split_v(net: Net, x: int, sizes: Sequence[int], axis: int = -1) -> list[int]
         shape = list(net.shape(x))
         shape[axis] = size if size >= 0 else shape[axis] - sum(n for n in sizes if n >= 0)
         outs.append(like(net, x, shape))
-    net.op(Code.SPLIT_V, [x, numbers(net, *sizes), scalar(net, axis)], outs, w.SplitV(len(sizes)))
+    net.op(Code.SPLIT_V, [x, numbers(net, *sizes), scalar(net, axis)], outs, schema.SplitV(len(sizes)))
     return outs
 
 
@@ -69,7 +69,7 @@ def unpack(net: Net, x: int, axis: int) -> list[int]:
     shape = list(net.shape(x))
     count = shape.pop(axis)
     outs = [like(net, x, shape) for _ in range(count)]
-    net.op(Code.UNPACK, [x], outs, w.Unpack(count, axis))
+    net.op(Code.UNPACK, [x], outs, schema.Unpack(count, axis))
     return outs
 
 
@@ -78,7 +78,7 @@ def take(net: Net, x: int, begins: Sequence[int], sizes: Sequence[int], dtype: s
     shape = [n - begin if size < 0 else size for n, begin, size in zip(net.shape(x), begins, sizes, strict=True)]
     out = like(net, x, shape)
     inputs = [x, numbers(net, *begins, dtype=dtype), numbers(net, *sizes, dtype=dtype)]
-    net.op(Code.SLICE, inputs, [out], w.Slice())
+    net.op(Code.SLICE, inputs, [out], schema.Slice())
     return out
 
 
@@ -97,14 +97,14 @@ def strided(net: Net, x: int, *ranges: slice | int) -> int:
     shape = np.empty(net.shape(x), np.int8)[tuple(ranges)].shape
     out = like(net, x, shape)
     inputs = [x, *(numbers(net, *column) for column in zip(*places, strict=True))]
-    options = w.StridedSlice(masks[0], masks[1], shrink_axis_mask=masks[2])
+    options = schema.StridedSlice(masks[0], masks[1], shrink_axis_mask=masks[2])
     net.op(Code.STRIDED_SLICE, inputs, [out], options)
     return out
 
 
 def transpose(net: Net, x: int, order: Sequence[int]) -> int:
     out = like(net, x, [net.shape(x)[axis] for axis in order])
-    net.op(Code.TRANSPOSE, [x, numbers(net, *order)], [out], w.Transpose())
+    net.op(Code.TRANSPOSE, [x, numbers(net, *order)], [out], schema.Transpose())
     return out
 
 
@@ -117,7 +117,7 @@ def shuffle(net: Net, x: int, groups: int) -> int:
 
 def resize(net: Net, x: int, size: tuple[int, int], corners: bool = False, centers: bool = False) -> int:
     out = like(net, x, (net.shape(x)[0], *size, net.shape(x)[3]))
-    options = w.ResizeNearestNeighbor(corners, centers)
+    options = schema.ResizeNearestNeighbor(corners, centers)
     net.op(Code.RESIZE_NEAREST_NEIGHBOR, [x, numbers(net, *size)], [out], options)
     return out
 
@@ -126,7 +126,7 @@ def squeeze(net: Net, x: int, axes: Sequence[int]) -> int:
     shape = net.shape(x)
     gone = {axis % len(shape) for axis in axes} or {axis for axis, n in enumerate(shape) if n == 1}
     out = like(net, x, [n for axis, n in enumerate(shape) if axis not in gone])
-    net.op(Code.SQUEEZE, [x], [out], w.Squeeze(tuple(axes)))
+    net.op(Code.SQUEEZE, [x], [out], schema.Squeeze(tuple(axes)))
     return out
 
 
@@ -134,7 +134,7 @@ def expand(net: Net, x: int, axis: int) -> int:
     shape = list(net.shape(x))
     shape.insert(axis % (len(shape) + 1), 1)
     out = like(net, x, shape)
-    net.op(Code.EXPAND_DIMS, [x, scalar(net, axis)], [out], w.ExpandDims())
+    net.op(Code.EXPAND_DIMS, [x, scalar(net, axis)], [out], schema.ExpandDims())
     return out
 
 
@@ -145,7 +145,7 @@ def unary(
     fixed = {Code.LOGISTIC: (1 / 256, -128), Code.TANH: (1 / 128, 0), Code.RELU6: (net.scale(x), net.zero_point(x))}
     if code in fixed:
         scale, zero_point = fixed[code]
-    options = {Code.LEAKY_RELU: w.LeakyRelu(alpha), Code.HARD_SWISH: w.HardSwish()}.get(code)
+    options = {Code.LEAKY_RELU: schema.LeakyRelu(alpha), Code.HARD_SWISH: schema.HardSwish()}.get(code)
     out = net.activation(net.shape(x), scale if scale is not None else net.scale(x), zero_point)
     net.op(code, [x], [out], options)
     return out
@@ -161,16 +161,14 @@ def binary(
     zero_point: int | None = None,
 ) -> int:
     """ADD, SUB, MUL, MAXIMUM or MINIMUM, broadcast."""
+    if code is Code.ADD:
+        return net.add(a, b, activation, scale, zero_point)
     if scale is None:
-        near = 2.0 ** float(net.rng.uniform(-1, 1))
-        if code is Code.MUL:
-            scale = net.scale(a) * net.scale(b) * 100 * near
-        else:
-            scale = math.hypot(net.scale(a), net.scale(b)) * near
-    out = net.activation(np.broadcast_shapes(net.shape(a), net.shape(b)), float(np.float32(scale)), zero_point)
-    options: dict[Code, Any] = {Code.SUB: w.Sub(activation), Code.MUL: w.Mul(activation), Code.ADD: w.Add(activation)}
-    net.op(code, [a, b], [out], options.get(code, w.MaximumMinimum()))
-    return out
+        product = net.scale(a) * net.scale(b) * 100
+        spread = product if code is Code.MUL else math.hypot(net.scale(a), net.scale(b))
+        scale = spread * 2.0 ** float(net.rng.uniform(-1, 1))
+    options = {Code.SUB: schema.Sub(activation), Code.MUL: schema.Mul(activation)}
+    return net.broadcast(code, (a, b), options.get(code, schema.MaximumMinimum()), scale, zero_point)
 
 
 def constant(net: Net, shape: Sequence[int], scale: float, zero_point: int = 0) -> int:

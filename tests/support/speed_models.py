@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from support.net import Net
-from support.tflite_writer import Activation, Padding
+from support.tflite_schema import Activation, Padding
 
 RELU6: dict[str, Any] = {"activation": Activation.RELU6, "scale": 0.0235294122248888, "zero_point": -128}
 

@@ -19,7 +19,8 @@ from support import net_ops as more
 from support.case import extreme_inputs
 from support.extremes import directed_inputs
 from support.net import Net
-from support.tflite_writer import Activation, Code, Model, Padding
+from support.tflite_schema import Activation, Code, Padding
+from support.tflite_writer import Model
 
 T = TypeVar("T")
 Choose = Callable[[Sequence[Any]], Any]

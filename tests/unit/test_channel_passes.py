@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import net_ops as more
 from support.net import Net
-from support.tflite_writer import Code
+from support.tflite_schema import Code
 
 from tinydeploy.compiler import compile_graph
 from tinydeploy.graph import Graph

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from support import net_ops as more
+from support import tflite_schema as schema
 from support import tflite_writer as w
 from support.net import Net
-from support.tflite_writer import Activation, Code
+from support.tflite_schema import Activation, Code
 
 from tinydeploy.errors import ModelError, UnsupportedOpError
 from tinydeploy.tflite import read_model
@@ -44,7 +45,7 @@ def resized(make: Break, shape: tuple[int, ...]) -> Break:
     return build
 
 
-def options(make: Break, change: w.Options) -> Break:
+def options(make: Break, change: schema.Options) -> Break:
     """`make`, its last operator with other options."""
 
     def build(net: Net, x: int) -> int:
@@ -108,7 +109,7 @@ def times(scale: float) -> Break:
 def of(code: Code, scale: float, zero_point: int, alpha: float = 0.0) -> Break:
     def build(net: Net, x: int) -> int:
         out = net.activation(net.shape(x), scale, zero_point)
-        net.op(code, [x], [out], w.LeakyRelu(alpha) if code is Code.LEAKY_RELU else None)
+        net.op(code, [x], [out], schema.LeakyRelu(alpha) if code is Code.LEAKY_RELU else None)
         return out
 
     return build
@@ -131,8 +132,8 @@ MALFORMED: dict[str, tuple[Break, str]] = {
     "concatenation-scales": (other_scale, r"\(CONCATENATION\): .* quantized differently"),
     "concatenation-shapes": (unlike, "does not fit"),
     "concatenation-output": (resized(twice, (1, 4, 5, 13)), "do not make up 13"),
-    "concatenation-axis": (options(twice, w.Concatenation(4)), "axis 4 does not fit"),
-    "concatenation-activation": (options(twice, w.Concatenation(-1, Activation.RELU)), "fused activation"),
+    "concatenation-axis": (options(twice, schema.Concatenation(4)), "axis 4 does not fit"),
+    "concatenation-activation": (options(twice, schema.Concatenation(-1, Activation.RELU)), "fused activation"),
     "mul-scales": (times(1e-9), r"\(MUL\): its scales"),
     "leaky-slope": (of(Code.LEAKY_RELU, 0.1, 0, 1e30), "out of range"),
     "leaky-no-number": (of(Code.LEAKY_RELU, 0.1, 0, float("nan")), "out of range"),
@@ -142,8 +143,8 @@ MALFORMED: dict[str, tuple[Break, str]] = {
 }
 
 UNSUPPORTED: dict[str, tuple[Break, str]] = {
-    "strided-ellipsis": (options(strided, w.StridedSlice(ellipsis_mask=1)), "has an ellipsis"),
-    "strided-new-axis": (options(strided, w.StridedSlice(new_axis_mask=1)), "a new axis"),
+    "strided-ellipsis": (options(strided, schema.StridedSlice(ellipsis_mask=1)), "has an ellipsis"),
+    "strided-new-axis": (options(strided, schema.StridedSlice(new_axis_mask=1)), "a new axis"),
     "mul-constants": (two_constants, "both inputs are constants"),
     "not-listed": (lambda net, x: _unknown(net, x), "SHAPE, which tinydeploy does not compile"),
 }
@@ -151,7 +152,7 @@ UNSUPPORTED: dict[str, tuple[Break, str]] = {
 
 def _squeezed(net: Net, x: int) -> int:
     out = net.activation((1, 5, 4, 6), net.scale(x), net.zero_point(x))
-    net.op(Code.SQUEEZE, [x], [out], w.Squeeze())
+    net.op(Code.SQUEEZE, [x], [out], schema.Squeeze())
     return out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.net import Net
 from support.strategies import seeded_network
-from support.tflite_writer import Padding
+from support.tflite_schema import Padding
 
 from tinydeploy.graph import Graph
 from tinydeploy.ops.conv import Conv2D

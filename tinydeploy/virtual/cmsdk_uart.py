@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tinydeploy.virtual.chips.chip import UartPlace
-from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.peripheral import SiliconError
-from tinydeploy.virtual.simple_uart import SimpleUart
-from tinydeploy.virtual.timeline import Timeline
+from tinydeploy.virtual.uart_model import UartModel, UartWiring
 
 DATA, STATE, CTRL, INTSTATUS, BAUDDIV = 0x00, 0x04, 0x08, 0x0C, 0x10
 _TX_FULL, _RX_FULL, _TX_OVERRUN, _RX_OVERRUN = 1, 2, 4, 8
 _TX, _RX, _TX_INTERRUPT, _RX_INTERRUPT = 1, 2, 4, 8
 
 
-class CmsdkUart(SimpleUart):
-    """One UART; the arguments are those of `Usart`, but ``set_line(level, transmit)`` drives either interrupt."""
+class CmsdkUart(UartModel):
+    """One UART, with an interrupt for each direction."""
 
-    set_line: Callable[..., None]
-
-    def __init__(
-        self,
-        place: UartPlace,
-        base: int,
-        timeline: Timeline,
-        kernel_hz: Callable[[], int],
-        set_line: Callable[..., None],
-        pin: Callable[[str], str | None],
-        emit: Callable[[int, Format, float], None],
-    ) -> None:
+    def __init__(self, wiring: UartWiring) -> None:
         reset = dict.fromkeys((DATA, STATE, CTRL, INTSTATUS, BAUDDIV), 0)
-        super().__init__(place, base, timeline, kernel_hz, set_line, pin, emit, reset)
+        super().__init__(wiring, reset)
         self._state = self._interrupts = 0
         self._buffered: int | None = None
         self.readers = {DATA: self._read_data, STATE: lambda: self._state, INTSTATUS: lambda: self._interrupts}
@@ -57,7 +41,7 @@ class CmsdkUart(SimpleUart):
         divider = self.registers[BAUDDIV]
         if divider < 16:
             raise SiliconError(f"uses {self.name} with BAUDDIV {divider}; it must be at least 16")
-        return self.kernel_hz() / divider
+        return self.wiring.kernel_hz() / divider
 
     def arrived(self, byte: int, _framing_error: bool) -> None:
         """Into the buffer; there is no framing error."""
@@ -82,8 +66,8 @@ class CmsdkUart(SimpleUart):
 
     def _interrupt(self, bits: int) -> None:
         self._interrupts = bits
-        self.set_line(bool(bits & 1), True)
-        self.set_line(bool(bits & 2), False)
+        self.wiring.set_line(bool(bits & 1), True)
+        self.wiring.set_line(bool(bits & 2), False)
 
     def _read_data(self) -> int:
         self._state &= ~_RX_FULL

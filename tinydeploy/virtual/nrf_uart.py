@@ -7,13 +7,9 @@ modelled, and said so when firmware turns them on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
-from tinydeploy.virtual.chips.chip import UartPlace
-from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.peripheral import SiliconError
-from tinydeploy.virtual.simple_uart import SimpleUart
-from tinydeploy.virtual.timeline import Timeline
+from tinydeploy.virtual.uart_model import UartModel, UartWiring
 
 STARTRX, STOPRX, STARTTX, STOPTX = 0x000, 0x004, 0x008, 0x00C
 RXDRDY, TXDRDY, ERROR, RXTO = 0x108, 0x11C, 0x124, 0x144
@@ -33,23 +29,14 @@ _RATES = {
 }  # fmt: skip
 
 
-class NrfUart(SimpleUart):
-    """One UART; the arguments are those of `Usart`."""
+class NrfUart(UartModel):
+    """One UART."""
 
-    def __init__(
-        self,
-        place: UartPlace,
-        base: int,
-        timeline: Timeline,
-        kernel_hz: Callable[[], int],
-        set_line: Callable[[bool], None],
-        pin: Callable[[str], str | None],
-        emit: Callable[[int, Format, float], None],
-    ) -> None:
+    def __init__(self, wiring: UartWiring) -> None:
         zero = (*_EVENTS, STARTRX, STOPRX, STARTTX, STOPTX, INTENSET, INTENCLR, ERRORSRC, ENABLE, RXD, TXD, CONFIG)
         reset = dict.fromkeys(zero, 0)
         reset |= dict.fromkeys((0x508, PSEL_TXD, 0x510, PSEL_RXD), _NOT_CONNECTED) | {BAUDRATE: 0x0400_0000}
-        super().__init__(place, base, timeline, kernel_hz, set_line, pin, emit, reset)
+        super().__init__(wiring, reset)
         self._fifo: deque[int] = deque()
         self._receiving = self._transmitting = False
         self.readers = {INTENCLR: lambda: self.registers[INTENSET], RXD: self._read_rxd}
@@ -120,7 +107,7 @@ class NrfUart(SimpleUart):
 
     def _signal(self) -> None:
         mask = self.registers[INTENSET]
-        self.set_line(any(self.registers[offset] and mask & bit for offset, bit in _EVENTS.items()))
+        self.wiring.set_line(any(self.registers[offset] and mask & bit for offset, bit in _EVENTS.items()))
 
     def _task(self, which: str, on: bool) -> None:
         if on and not self._on:

@@ -6,13 +6,10 @@ Not modelled, and said so when firmware turns them on: DMA, modem lines, loop ba
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
-from tinydeploy.virtual.chips.chip import UartPlace
-from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.peripheral import SiliconError
-from tinydeploy.virtual.simple_uart import SimpleUart
-from tinydeploy.virtual.timeline import PS_PER_SECOND, Event, Timeline
+from tinydeploy.virtual.timeline import PS_PER_SECOND, Event
+from tinydeploy.virtual.uart_model import UartModel, UartWiring
 
 DR, RSR, FR, ILPR, IBRD, FBRD, LCR_H, CR, IFLS, IMSC, RIS, MIS, ICR, DMACR = (
     0x00, 0x04, 0x18, 0x20, 0x24, 0x28, 0x2C, 0x30, 0x34, 0x38, 0x3C, 0x40, 0x44, 0x48,
@@ -25,22 +22,13 @@ _LEVELS = (4, 8, 16, 24, 28)  # IFLS: 1/8 to 7/8 of 32
 _SILENCE_BITS = 32
 
 
-class Pl011(SimpleUart):
-    """One UART; the arguments are those of `Usart`."""
+class Pl011(UartModel):
+    """One UART."""
 
-    def __init__(
-        self,
-        place: UartPlace,
-        base: int,
-        timeline: Timeline,
-        kernel_hz: Callable[[], int],
-        set_line: Callable[[bool], None],
-        pin: Callable[[str], str | None],
-        emit: Callable[[int, Format, float], None],
-    ) -> None:
+    def __init__(self, wiring: UartWiring) -> None:
         reset = dict.fromkeys((DR, RSR, ILPR, IBRD, FBRD, LCR_H, IMSC, RIS, MIS, ICR, DMACR), 0)
         reset |= {FR: 0x90, CR: _TXE | _RXE, IFLS: 0x12}
-        super().__init__(place, base, timeline, kernel_hz, set_line, pin, emit, reset)
+        super().__init__(wiring, reset)
         self._incoming: deque[int] = deque()
         self._outgoing: deque[int] = deque()
         self._latched = 0
@@ -74,7 +62,7 @@ class Pl011(SimpleUart):
     @property
     def baud(self) -> float:
         """clk_peri / (16 * divider)."""
-        clock = self.kernel_hz()
+        clock = self.wiring.kernel_hz()
         if not clock:
             raise SiliconError(f"uses {self.name} while clk_peri does not run; set CLK_PERI_CTRL.ENABLE first")
         if self._divider < 64:
@@ -99,7 +87,7 @@ class Pl011(SimpleUart):
         self._latch((_FE if framing_error else 0) | (_RX if len(self._incoming) >= self._level(3) else 0))
         if self._silence is not None:
             self._silence.cancelled = True
-        self._silence = self.timeline.schedule(int(_SILENCE_BITS * PS_PER_SECOND / self.baud), self._timed_out)
+        self._silence = self.wiring.timeline.schedule(int(_SILENCE_BITS * PS_PER_SECOND / self.baud), self._timed_out)
 
     def _timed_out(self) -> None:
         self._silence = None
@@ -120,7 +108,7 @@ class Pl011(SimpleUart):
 
     def _latch(self, bits: int) -> None:
         self._latched |= bits
-        self.set_line(bool(self._latched & self.registers[IMSC]))
+        self.wiring.set_line(bool(self._latched & self.registers[IMSC]))
 
     def _read_fr(self) -> int:
         busy = self.shifting or bool(self._outgoing)

@@ -15,11 +15,12 @@ from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.nrf_pins import NrfPins
 from tinydeploy.virtual.peripheral import Peripheral
-from tinydeploy.virtual.pins import FixedPins, Pins, Stm32Pins
+from tinydeploy.virtual.pins import Around, FixedPins, Pins, Stm32Pins
 from tinydeploy.virtual.rp_pins import RpPins
+from tinydeploy.virtual.uart_model import UartWiring
 from tinydeploy.virtual.uarts import UARTS, AnyUart
 
-PINS: dict[str, Callable[..., Pins]] = {"stm32": Stm32Pins, "nrf52": NrfPins, "rp2": RpPins, "fixed": FixedPins}
+PINS: dict[str, Callable[[Around], Pins]] = {"stm32": Stm32Pins, "nrf52": NrfPins, "rp2": RpPins, "fixed": FixedPins}
 Emit = Callable[[str, int, Format, float], None]
 
 
@@ -37,7 +38,7 @@ class System:
         self.clocks = chip.control(core.timeline, hse_hz, self._clocks_changed)
         rows = {row.name: row for row in chip.rows}
         self.uarts: dict[str, AnyUart] = {}
-        self.pins: Pins = PINS[chip.pins](chip, self.clocks, self._clocked_port, self.uarts)
+        self.pins: Pins = PINS[chip.pins](Around(chip, self.clocks, self._clocked_port, self.uarts))
         self.uarts.update({place.name: self._uart(place, rows[place.name]) for place in chip.uarts})
         self._peripherals: list[Peripheral] = [
             *self.clocks.peripherals,
@@ -100,17 +101,18 @@ class System:
             self._core.cpu.map_buffer(region.address, part, rights)
 
     def _uart(self, place: UartPlace, row: Row) -> AnyUart:
-        return UARTS[place.kind](
-            place,
-            row.base,
-            self._core.timeline,
-            lambda: self.clocks.uart_clock_hz(place.name),
-            lambda level, transmit=False: self._core.set_line(
+        wiring = UartWiring(
+            place=place,
+            base=row.base,
+            timeline=self._core.timeline,
+            kernel_hz=lambda: self.clocks.uart_clock_hz(place.name),
+            set_line=lambda level, transmit=False: self._core.set_line(
                 place.irq if place.tx_irq is None or not transmit else place.tx_irq, level
             ),
-            lambda signal: self._why_unconnected(place, signal),
-            lambda value, form, baud: self._send(place, value, form, baud),
+            pin=lambda signal: self._why_unconnected(place, signal),
+            emit=lambda value, form, baud: self._send(place, value, form, baud),
         )
+        return UARTS[place.kind](wiring)
 
     def receivers(self, pin: str) -> list[AnyUart]:
         """The UARTs that are on and could hear `pin`."""

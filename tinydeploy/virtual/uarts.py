@@ -7,11 +7,12 @@ from collections.abc import Callable
 from tinydeploy.virtual.cmsdk_uart import CmsdkUart
 from tinydeploy.virtual.nrf_uart import NrfUart
 from tinydeploy.virtual.pl011 import Pl011
+from tinydeploy.virtual.uart_model import UartModel, UartWiring
 from tinydeploy.virtual.usart import Usart
 from tinydeploy.virtual.usart_v1 import UsartV1
 
-AnyUart = Usart | UsartV1 | NrfUart | Pl011 | CmsdkUart
-UARTS: dict[str, Callable[..., AnyUart]] = {
+AnyUart = UartModel | UsartV1
+UARTS: dict[str, Callable[[UartWiring], AnyUart]] = {
     "usart_v2": Usart,
     "usart_v1": UsartV1,
     "nrf": NrfUart,

@@ -6,12 +6,11 @@ Not modelled, and said so when firmware turns it on: DMA, synchronous, smartcard
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
-from tinydeploy.virtual.chips.chip import UartPlace
-from tinydeploy.virtual.line import Format, transfer
-from tinydeploy.virtual.peripheral import Peripheral, SiliconError
-from tinydeploy.virtual.timeline import PS_PER_SECOND, Event, Timeline
+from tinydeploy.virtual.line import Format
+from tinydeploy.virtual.peripheral import SiliconError
+from tinydeploy.virtual.timeline import Event
+from tinydeploy.virtual.uart_model import UartModel, UartWiring
 
 CR1, CR2, CR3, BRR, GTPR, RTOR, RQR, ISR, ICR, RDR, TDR, PRESC = range(0, 0x30, 4)
 _UE, _RE, _TE, _OVER8, _FIFOEN = 1 << 0, 1 << 2, 1 << 3, 1 << 15, 1 << 29
@@ -35,35 +34,17 @@ _UNSUPPORTED_CR3 = {
 }
 
 
-class Usart(Peripheral):
-    """One UART.
+class Usart(UartModel):
+    """One UART."""
 
-    `kernel_hz()`: its clock. `set_line(level)`: its interrupt. `pin(signal)`: None when a pin carries "TX" or "RX",
-    else why none does. `emit(value, format, baud)`: a frame has left the transmitter.
-    """
-
-    def __init__(
-        self,
-        place: UartPlace,
-        base: int,
-        timeline: Timeline,
-        kernel_hz: Callable[[], int],
-        set_line: Callable[[bool], None],
-        pin: Callable[[str], str | None],
-        emit: Callable[[int, Format, float], None],
-    ) -> None:
+    def __init__(self, wiring: UartWiring) -> None:
+        place = wiring.place
         known = (CR1, CR2, CR3, BRR, GTPR, RTOR, RQR, ISR, ICR, RDR, TDR, *((PRESC,) if place.fifo else ()))
-        super().__init__(place.name, base, dict.fromkeys(known, 0))
+        super().__init__(wiring, dict.fromkeys(known, 0))
         self._place = place
-        self._timeline = timeline
-        self._kernel_hz = kernel_hz
-        self._set_line = set_line
-        self._pin = pin
-        self._emit = emit
         self._flags = _TC
         self._received: deque[int] = deque()
         self._to_send: deque[int] = deque()
-        self._shifting: Event | None = None
         self._idle: Event | None = None
         self.readers = {ISR: self._read_isr, RDR: self._read_rdr, ICR: lambda: 0, RQR: lambda: 0}
         self.writers = {
@@ -78,13 +59,17 @@ class Usart(Peripheral):
         self._clear()
 
     def _clear(self) -> None:
-        for event in (self._shifting, self._idle):
-            if event is not None:
-                event.cancelled = True
-        self._shifting = self._idle = None
+        self.stop_shifting()
+        self._quiet()
         self._flags = _TC
         self._received.clear()
         self._to_send.clear()
+
+    def _quiet(self) -> None:
+        """Forget that the line will have been idle."""
+        if self._idle is not None:
+            self._idle.cancelled = True
+        self._idle = None
 
     @property
     def _enabled(self) -> bool:
@@ -111,7 +96,7 @@ class Usart(Peripheral):
     def baud(self) -> float:
         """The baud rate that the kernel clock, PRESC and BRR make."""
         brr = self.registers[BRR]
-        clock = self._kernel_hz() / _PRESCALERS[min(self.registers.get(PRESC, 0) & 0xF, 11)]
+        clock = self.wiring.kernel_hz() / _PRESCALERS[min(self.registers.get(PRESC, 0) & 0xF, 11)]
         if self._place.low_power:
             if brr < _LPUART_MIN_BRR:
                 raise SiliconError(f"uses {self.name} with BRR 0x{brr:x}, below 0x300 (RM0432 LPUART_BRR)")
@@ -131,28 +116,22 @@ class Usart(Peripheral):
         return baud
 
     def take_frame(self, value: int, sent: Format, line_baud: float) -> None:
-        """A frame has arrived on the line; garbled when the firmware's baud rate or format is another."""
-        if not self.receiving:
-            return
-        reason = self._pin("RX")
-        if reason is not None:
-            raise SiliconError(reason)
-        for item in transfer(value, sent, line_baud, self.format, self.baud):
-            if item.framing_error:
-                self._flags |= _FE
-            if len(self._received) < self._depth:
-                self._received.append(item.byte)
-            elif not self.registers[CR3] & _OVRDIS:
-                self._flags |= _ORE
-            else:
-                self._received[-1] = item.byte
-        if self._idle is not None:
-            self._idle.cancelled = True
-        self._idle = self._timeline.schedule(self._frame_ps(), self._become_idle)
+        """A frame has arrived on the line; an idle line for as long sets IDLE."""
+        super().take_frame(value, sent, line_baud)
+        self._quiet()
+        self._idle = self.wiring.timeline.schedule(self.frame_ps, self._become_idle)
         self._signal()
 
-    def _frame_ps(self) -> int:
-        return int(self.format.frame_bits * PS_PER_SECOND / self.baud)
+    def arrived(self, byte: int, framing_error: bool) -> None:
+        """Into RDR or the FIFO, or an overrun."""
+        if framing_error:
+            self._flags |= _FE
+        if len(self._received) < self._depth:
+            self._received.append(byte)
+        elif not self.registers[CR3] & _OVRDIS:
+            self._flags |= _ORE
+        else:
+            self._received[-1] = byte
 
     def _become_idle(self) -> None:
         self._idle = None
@@ -181,7 +160,7 @@ class Usart(Peripheral):
             or (cr1 >> 30 & 1 and status >> 23 & 1)
             or (cr1 >> 31 & 1 and status >> 24 & 1)
         )
-        self._set_line(level and self._enabled)
+        self.wiring.set_line(level and self._enabled)
 
     def _read_isr(self) -> int:
         return self._status()
@@ -243,24 +222,14 @@ class Usart(Peripheral):
             raise SiliconError(f"writes {self.name}_TDR while ISR.TXE is clear; the byte before it is lost")
         self._flags &= ~_TC
         self._to_send.append(value & 0x1FF)
-        self._shift()
+        if not self.shifting:
+            self.shift(self._to_send.popleft())
         self._signal()
 
-    def _shift(self) -> None:
-        """Move the next byte to the shift register if that is free."""
-        if self._shifting is not None or not self._to_send:
-            return
-        reason = self._pin("TX")
-        if reason is not None:
-            raise SiliconError(reason)
-        value, form, baud = self._to_send.popleft(), self.format, self.baud
-        self._shifting = self._timeline.schedule(self._frame_ps(), lambda: self._sent(value, form, baud))
-
-    def _sent(self, value: int, form: Format, baud: float) -> None:
-        self._shifting = None
-        self._emit(value, form, baud)
+    def sent(self) -> None:
+        """The next byte, or transmission complete."""
         if self._to_send:
-            self._shift()
+            self.shift(self._to_send.popleft())
         else:
             self._flags |= _TC
         self._signal()

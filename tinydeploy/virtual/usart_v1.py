@@ -6,14 +6,12 @@ that CR1.UE is bit 13, and that reading SR and then DR clears the error flags.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from tinydeploy.virtual import usart
-from tinydeploy.virtual.chips.chip import UartPlace
 from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.peripheral import Peripheral
-from tinydeploy.virtual.timeline import Timeline
+from tinydeploy.virtual.uart_model import UartWiring
 from tinydeploy.virtual.usart import Usart
 
 SR, DR, BRR, CR1, CR2, CR3, GTPR = range(0, 0x1C, 4)
@@ -23,20 +21,11 @@ _ERRORS = 0x1F  # PE, FE, NF, ORE, IDLE
 
 
 class UsartV1(Peripheral):
-    """One UART; the arguments are those of `Usart`."""
+    """One UART."""
 
-    def __init__(
-        self,
-        place: UartPlace,
-        base: int,
-        timeline: Timeline,
-        kernel_hz: Callable[[], int],
-        set_line: Callable[[bool], None],
-        pin: Callable[[str], str | None],
-        emit: Callable[[int, Format, float], None],
-    ) -> None:
-        super().__init__(place.name, base, dict.fromkeys((SR, DR, BRR, CR1, CR2, CR3, GTPR), 0))
-        self._inner = Usart(replace(place, fifo=False), base, timeline, kernel_hz, set_line, pin, emit)
+    def __init__(self, wiring: UartWiring) -> None:
+        super().__init__(wiring.place.name, wiring.base, dict.fromkeys((SR, DR, BRR, CR1, CR2, CR3, GTPR), 0))
+        self._inner = Usart(replace(wiring, place=replace(wiring.place, fifo=False)))
         self._status_read = False
         inner = self._inner
         self.readers = {SR: self._read_sr, DR: self._read_dr}

@@ -58,11 +58,7 @@
 /* A crystal starts within some milliseconds; this is above 100 ms at HSI's 64 MHz. */
 #define HSE_ATTEMPTS 1600000u
 
-static bool on_fallback;
-
-bool clock_on_fallback(void) {
-    return on_fallback;
-}
+#include "clock_stm32_hse.h"
 
 /* HSI at 64 MHz drives the core and PLL1 is off: its settings and the voltage may be changed. */
 static void run_on_hsi(void) {
@@ -92,26 +88,6 @@ static void raise_voltage(void) {
 #endif
     mmio_wait(PWR_D3CR, PWR_D3CR_VOSRDY, PWR_D3CR_VOSRDY);
 }
-
-#if BOARD_CLOCK_SOURCE_HSE
-static bool start_hse(void) {
-    mmio_clear(RCC_CR, RCC_CR_HSEON);
-    mmio_wait(RCC_CR, RCC_CR_HSERDY, 0);
-#if BOARD_CLOCK_HSE_BYPASS
-    mmio_set(RCC_CR, RCC_CR_HSEBYP);
-#else
-    mmio_clear(RCC_CR, RCC_CR_HSEBYP);
-#endif
-    mmio_set(RCC_CR, RCC_CR_HSEON);
-    for (uint32_t attempt = 0; attempt < HSE_ATTEMPTS; attempt++) {
-        if ((MMIO32(RCC_CR) & RCC_CR_HSERDY) != 0) {
-            return true;
-        }
-    }
-    mmio_clear(RCC_CR, RCC_CR_HSEON);
-    return false;
-}
-#endif
 
 /* PLLCKSELR: DIVM1 makes the same input frequency of either source; PLL2 and PLL3 stay off. */
 static uint32_t choose_source(void) {

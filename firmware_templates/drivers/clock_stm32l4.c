@@ -60,11 +60,7 @@
 /* A crystal starts within some milliseconds; this is above 100 ms at HSI16's 16 MHz. */
 #define HSE_ATTEMPTS 400000u
 
-static bool on_fallback;
-
-bool clock_on_fallback(void) {
-    return on_fallback;
-}
+#include "clock_stm32_hse.h"
 
 /* HSI16 drives the core and the PLL is off: its settings may be changed. Range 1 needs no flash
  * wait states at 16 MHz. */
@@ -76,26 +72,6 @@ static void run_on_hsi16(void) {
     mmio_clear(RCC_CR, RCC_CR_PLLON);
     mmio_wait(RCC_CR, RCC_CR_PLLRDY, 0);
 }
-
-#if BOARD_CLOCK_SOURCE_HSE
-static bool start_hse(void) {
-    mmio_clear(RCC_CR, RCC_CR_HSEON);
-    mmio_wait(RCC_CR, RCC_CR_HSERDY, 0);
-#if BOARD_CLOCK_HSE_BYPASS
-    mmio_set(RCC_CR, RCC_CR_HSEBYP);
-#else
-    mmio_clear(RCC_CR, RCC_CR_HSEBYP);
-#endif
-    mmio_set(RCC_CR, RCC_CR_HSEON);
-    for (uint32_t attempt = 0; attempt < HSE_ATTEMPTS; attempt++) {
-        if ((MMIO32(RCC_CR) & RCC_CR_HSERDY) != 0) {
-            return true;
-        }
-    }
-    mmio_clear(RCC_CR, RCC_CR_HSEON);
-    return false;
-}
-#endif
 
 /* The PLLCFGR fields that depend on the source: PLLM makes the same input frequency of either. */
 static uint32_t choose_source(void) {

@@ -62,11 +62,7 @@
 /* A crystal starts within some milliseconds; this is above 100 ms at HSI16's 16 MHz. */
 #define HSE_ATTEMPTS 400000u
 
-static bool on_fallback;
-
-bool clock_on_fallback(void) {
-    return on_fallback;
-}
+#include "clock_stm32_hse.h"
 
 /* HSI16 drives the core and PLL1 is off: its settings may be changed. Every voltage range takes
  * 16 MHz with one wait state. */
@@ -82,26 +78,6 @@ static void run_on_hsi16(void) {
     mmio_clear(RCC_CR, RCC_CR_PLL1ON);
     mmio_wait(RCC_CR, RCC_CR_PLL1RDY, 0);
 }
-
-#if BOARD_CLOCK_SOURCE_HSE
-static bool start_hse(void) {
-    mmio_clear(RCC_CR, RCC_CR_HSEON);
-    mmio_wait(RCC_CR, RCC_CR_HSERDY, 0);
-#if BOARD_CLOCK_HSE_BYPASS
-    mmio_set(RCC_CR, RCC_CR_HSEBYP);
-#else
-    mmio_clear(RCC_CR, RCC_CR_HSEBYP);
-#endif
-    mmio_set(RCC_CR, RCC_CR_HSEON);
-    for (uint32_t attempt = 0; attempt < HSE_ATTEMPTS; attempt++) {
-        if ((MMIO32(RCC_CR) & RCC_CR_HSERDY) != 0) {
-            return true;
-        }
-    }
-    mmio_clear(RCC_CR, RCC_CR_HSEON);
-    return false;
-}
-#endif
 
 /* The PLL1CFGR fields that depend on the source: PLL1M makes the same input frequency of any. */
 static uint32_t choose_source(void) {

@@ -54,7 +54,7 @@ class Family:
     of an STM32 are. ``enable_registers`` are the absolute addresses of the registers that clock peripherals (or take
     them out of reset). ``vddio2_pins`` are port and lowest pin number of the pins that need VDDIO2. ``registers`` are
     addresses that tell the chips of one driver apart; ``boot`` is what must stand in front of the program.
-    ``clock(table, part)`` reads [clock].
+    ``clock(table, part)`` reads [clock]. ``clock_headers`` are what the clock driver includes of ``drivers/``.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Family:
     vddio2_pins: tuple[str, int] | None = None
     registers: Mapping[str, int] = field(default_factory=dict)
     boot: Literal["", "rp2040", "rp2350"] = ""
+    clock_headers: tuple[str, ...] = ()
 
 
 def source_hz(table: Table, sources: Mapping[str, int | None]) -> int:
@@ -127,8 +128,9 @@ def exact(table: Table, what: str, numerator: int, denominator: int) -> int:
     return numerator // denominator
 
 
-def sysclk(table: Table, hz: int, high: int, section: str) -> int:
-    """The stated sysclk_hz, which `hz` must equal and which may be `high` at most."""
+def sysclk(table: Table, vco_hz: int, divider: int, high: int, section: str) -> int:
+    """The stated sysclk_hz, which `vco_hz` / `divider` must equal and which may be `high` at most."""
+    hz = exact(table, "sysclk", vco_hz, divider)
     stated = table.integer("sysclk_hz", 1 * MHZ, 1000 * MHZ)
     if hz != stated:
         raise table.error(f"sysclk_hz is {stated:,}, but source and PLL settings make {hz:,}")
@@ -149,3 +151,9 @@ def prescaler(table: Table, key: str, hz: int) -> int:
     """The clock behind a bus prescaler of an STM32: AHB's kind for ahb and sys, APB's for the others."""
     ahb = key in ("ahb_prescaler", "sys_prescaler")
     return hz // one_of(table, key, (1, 2, 4, 8, 16, 64, 128, 256, 512) if ahb else (1, 2, 4, 8, 16))
+
+
+def buses(table: Table, sysclk_hz: int, names: tuple[str, ...]) -> tuple[int, dict[str, int]]:
+    """HCLK behind the AHB prescaler, and the clocks of the APBs called `names` behind theirs."""
+    hclk = prescaler(table, "ahb_prescaler", sysclk_hz)
+    return hclk, {name: prescaler(table, f"{name}_prescaler", hclk) for name in names}

@@ -26,7 +26,7 @@ def _clock(table: Table, _part: str, *, top: int, section: str, with_flash: bool
     first, second = table.integer("pll_postdiv1", 1, 7), table.integer("pll_postdiv2", 1, 7)
     if first < second:
         raise table.error(f"pll_postdiv1 is {first}, below pll_postdiv2; the larger comes first ({section} PLL)")
-    core = sysclk(table, exact(table, "sysclk", vco, first * second), top * MHZ, f"{section} Clocks")
+    core = sysclk(table, vco, first * second, top * MHZ, f"{section} Clocks")
     defines = {"XOSC_STARTUP": -(-xosc // 1000 // 256)}  # a millisecond, in units of 256 cycles of the crystal
     if with_flash:
         divider = table.integer("flash_divider", 2, 254)
@@ -36,47 +36,41 @@ def _clock(table: Table, _part: str, *, top: int, section: str, with_flash: bool
     return Tree(dict(table.values), core, core, {"clk_peri": core}, 0, defines)
 
 
-RP2040 = Family(
-    name="rp2040",
-    title="RP2040",
-    parts=("RP2040",),
-    pins="rp2",
-    clock_driver="rp2",
-    clock=partial(_clock, top=133, section="RP2040 data sheet", with_flash=True),
-    enable_registers={"RESET": 0x4000_C000},
-    # RP2040 data sheet "Address Map"; bits of RESETS.RESET.
-    registers={
-        "RP2_RESETS": 0x4000_C000,
-        "RP2_CLOCKS": 0x4000_8000,
-        "RP2_XOSC": 0x4002_4000,
-        "RP2_PLL_SYS": 0x4002_8000,
-        "RP2_IO_BANK0": 0x4001_4000,
-        "RP2_PADS_BANK0": 0x4001_C000,
-        "RP2_RESET_IO_BANK0": 1 << 5,
-        "RP2_RESET_PADS_BANK0": 1 << 8,
-        "RP2_RESET_PLL_SYS": 1 << 12,
-    },
-    boot="rp2040",
+def _family(name: str, *, top: int, with_flash: bool, addresses: tuple[int, ...], resets: tuple[int, ...]) -> Family:
+    """`addresses` of RESETS, CLOCKS, XOSC, PLL_SYS, IO_BANK0, PADS_BANK0; `resets`: bits of the last three, in
+    RESETS.RESET, IO_BANK0 first."""
+    blocks = ("RESETS", "CLOCKS", "XOSC", "PLL_SYS", "IO_BANK0", "PADS_BANK0")
+    return Family(
+        name=name.lower(),
+        title=name,
+        parts=(name,),
+        pins="rp2",
+        clock_driver="rp2",
+        clock=partial(_clock, top=top, section=f"{name} data sheet", with_flash=with_flash),
+        enable_registers={"RESET": addresses[0]},
+        registers={
+            **{f"RP2_{block}": address for block, address in zip(blocks, addresses, strict=True)},
+            **{
+                f"RP2_RESET_{block}": 1 << bit
+                for block, bit in zip(("IO_BANK0", "PADS_BANK0", "PLL_SYS"), resets, strict=True)
+            },
+        },
+        boot="rp2040" if with_flash else "rp2350",
+    )
+
+
+# Data sheets, "Address map"; bits of RESETS.RESET.
+RP2040 = _family(
+    "RP2040",
+    top=133,
+    with_flash=True,
+    addresses=(0x4000_C000, 0x4000_8000, 0x4002_4000, 0x4002_8000, 0x4001_4000, 0x4001_C000),
+    resets=(5, 8, 12),
 )
-RP2350 = Family(
-    name="rp2350",
-    title="RP2350",
-    parts=("RP2350",),
-    pins="rp2",
-    clock_driver="rp2",
-    clock=partial(_clock, top=150, section="RP2350 data sheet", with_flash=False),
-    enable_registers={"RESET": 0x4002_0000},
-    # RP2350 data sheet "Address map"; bits of RESETS.RESET.
-    registers={
-        "RP2_RESETS": 0x4002_0000,
-        "RP2_CLOCKS": 0x4001_0000,
-        "RP2_XOSC": 0x4004_8000,
-        "RP2_PLL_SYS": 0x4005_0000,
-        "RP2_IO_BANK0": 0x4002_8000,
-        "RP2_PADS_BANK0": 0x4003_8000,
-        "RP2_RESET_IO_BANK0": 1 << 6,
-        "RP2_RESET_PADS_BANK0": 1 << 9,
-        "RP2_RESET_PLL_SYS": 1 << 14,
-    },
-    boot="rp2350",
+RP2350 = _family(
+    "RP2350",
+    top=150,
+    with_flash=False,
+    addresses=(0x4002_0000, 0x4001_0000, 0x4004_8000, 0x4005_0000, 0x4002_8000, 0x4003_8000),
+    resets=(6, 9, 14),
 )

@@ -9,19 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinydeploy.families.base import (
-    MHZ,
-    Family,
-    Gpio,
-    Tree,
-    exact,
-    in_range,
-    one_of,
-    pll_input,
-    prescaler,
-    sysclk,
-    wait_states,
-)
+from tinydeploy.families.base import MHZ, Family, Gpio, Tree, buses, in_range, one_of, pll_input, sysclk, wait_states
 from tinydeploy.stricttoml import Table
 
 _KEYS = ("sysclk_hz", "source", "pll_m", "pll_n", "pll_p", "pll_q")
@@ -44,13 +32,12 @@ def _tree(table: Table, limits: tuple[int, int, int, str], rcc: str, latency: st
     pll48 = vco // table.integer("pll_q", 2, 15)
     in_range(table, "PLL48CLK (VCO / pll_q)", pll48, 0, 48 * MHZ, rcc)
     pll_p = one_of(table, "pll_p", (2, 4, 6, 8))
-    core = sysclk(table, exact(table, "sysclk", vco, pll_p), top * MHZ, section)
-    hclk = prescaler(table, "ahb_prescaler", core)
-    apb1, apb2 = prescaler(table, "apb1_prescaler", hclk), prescaler(table, "apb2_prescaler", hclk)
-    in_range(table, "APB1", apb1, 0, apb1_top * MHZ, section)
-    in_range(table, "APB2", apb2, 0, apb2_top * MHZ, section)
+    core = sysclk(table, vco, pll_p, top * MHZ, section)
+    hclk, apb = buses(table, core, ("apb1", "apb2"))
+    in_range(table, "APB1", apb["apb1"], 0, apb1_top * MHZ, section)
+    in_range(table, "APB2", apb["apb2"], 0, apb2_top * MHZ, section)
     states = wait_states(table, hclk, 30 * MHZ, highest, latency)
-    return Tree(dict(table.values), core, hclk, {"apb1": apb1, "apb2": apb2}, states, fallback)
+    return Tree(dict(table.values), core, hclk, apb, states, fallback)
 
 
 def _f4_clock(table: Table, part: str) -> Tree:
@@ -93,6 +80,7 @@ STM32F4 = Family(
     parts=tuple(_F4_LIMITS),
     pins="stm32",
     clock_driver="stm32f4",
+    clock_headers=("clock_stm32f_rcc.h", "clock_stm32_hse.h"),
     clock=_f4_clock,
     gpio=Gpio(0x4002_0000, 0x400, "ABCDEFGHI", 0x4002_3830),
     enable_registers=_ENABLES,
@@ -103,6 +91,7 @@ STM32F7 = Family(
     parts=("STM32F722", "STM32F723", "STM32F745", "STM32F746", "STM32F765", "STM32F767", "STM32F769"),
     pins="stm32",
     clock_driver="stm32f7",
+    clock_headers=("clock_stm32f_rcc.h", "clock_stm32_hse.h"),
     clock=_f7_clock,
     gpio=Gpio(0x4002_0000, 0x400, "ABCDEFGHIJK", 0x4002_3830),
     enable_registers=_ENABLES,

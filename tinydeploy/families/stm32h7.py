@@ -6,7 +6,7 @@ RM0433 is the reference manual, DS12110 the data sheet of the H743 (revision V o
 
 from __future__ import annotations
 
-from tinydeploy.families.base import MHZ, Family, Gpio, Tree, exact, in_range, one_of, pll_input, prescaler, sysclk
+from tinydeploy.families.base import MHZ, Family, Gpio, Tree, buses, in_range, one_of, pll_input, prescaler, sysclk
 from tinydeploy.stricttoml import Table
 
 # DS12110 "General operating conditions", revision V: scale -> the most of core, AXI with AHB, and APB, in MHz.
@@ -22,10 +22,10 @@ _LATENCY_TOPS = {
 
 
 def _clock(table: Table, _part: str) -> Tree:
-    buses = ("apb1_prescaler", "apb2_prescaler", "apb3_prescaler", "apb4_prescaler")
+    apbs = ("apb1", "apb2", "apb3", "apb4")
     table.expect_keys(
-        ("sysclk_hz", "source", "pll_m", "pll_n", "pll_p", "voltage_scale", "sys_prescaler", "ahb_prescaler", *buses,
-         "flash_wait_states"),
+        ("sysclk_hz", "source", "pll_m", "pll_n", "pll_p", "voltage_scale", "sys_prescaler", "ahb_prescaler",
+         *(f"{bus}_prescaler" for bus in apbs), "flash_wait_states"),
         ("hse_hz", "hse_bypass"),
     )  # fmt: skip
     pll_in, fallback = pll_input(table, {"hse": None, "hsi": 64 * MHZ}, (1, 63), 64 * MHZ)
@@ -36,11 +36,10 @@ def _clock(table: Table, _part: str) -> Tree:
     scale = table.integer("voltage_scale", 0, 3)
     core_top, axi_top, apb_top = _LIMITS[scale]
     section = f"DS12110 general operating conditions, scale {scale}"
-    sys = sysclk(table, exact(table, "sysclk", vco, pll_p), core_top * MHZ, section)
+    sys = sysclk(table, vco, pll_p, core_top * MHZ, section)
     core = prescaler(table, "sys_prescaler", sys)
-    axi = prescaler(table, "ahb_prescaler", core)
+    axi, apb = buses(table, core, apbs)
     in_range(table, "AXI and AHB", axi, 0, axi_top * MHZ, section)
-    apb = {bus.removesuffix("_prescaler"): prescaler(table, bus, axi) for bus in buses}
     for bus, hz in apb.items():
         in_range(table, bus.upper(), hz, 0, apb_top * MHZ, section)
     tops = _LATENCY_TOPS[scale]
@@ -62,6 +61,7 @@ STM32H7 = Family(
     parts=("STM32H742", "STM32H743", "STM32H750", "STM32H753"),
     pins="stm32",
     clock_driver="stm32h7",
+    clock_headers=("clock_stm32_hse.h",),
     clock=_clock,
     # RM0433 "Register boundary addresses"; RCC at 0x58024400.
     gpio=Gpio(0x5802_0000, 0x400, "ABCDEFGHIJK", 0x5802_44E0),

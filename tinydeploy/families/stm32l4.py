@@ -6,33 +6,12 @@ L476, DS12023 that of the L4R5.
 
 from __future__ import annotations
 
-from tinydeploy.families.base import (
-    MHZ,
-    Family,
-    Gpio,
-    Tree,
-    exact,
-    in_range,
-    one_of,
-    pll_input,
-    prescaler,
-    sysclk,
-    wait_states,
-)
+from tinydeploy.families.base import MHZ, Family, Gpio, Tree, buses, in_range, one_of, pll_input, sysclk, wait_states
 from tinydeploy.stricttoml import Table
 
 _SOURCES = {"msi": 4 * MHZ, "hsi": 16 * MHZ, "hse": None}
 _KEYS = ("sysclk_hz", "source", "pll_m", "pll_n", "pll_r", "vddio2")
 _PRESCALERS = ("ahb_prescaler", "apb1_prescaler", "apb2_prescaler", "flash_wait_states")
-
-
-def _buses(table: Table, core: int) -> tuple[int, dict[str, int]]:
-    hclk = prescaler(table, "ahb_prescaler", core)
-    table.boolean("vddio2")
-    return hclk, {
-        "apb1": prescaler(table, "apb1_prescaler", hclk),
-        "apb2": prescaler(table, "apb2_prescaler", hclk),
-    }
 
 
 def _l4_clock(table: Table, _part: str) -> Tree:
@@ -43,10 +22,11 @@ def _l4_clock(table: Table, _part: str) -> Tree:
     in_range(table, "PLL VCO (input * pll_n)", vco, 64 * MHZ, 344 * MHZ, "DS10198 PLL characteristics, range 1")
     pll_r = one_of(table, "pll_r", (2, 4, 6, 8))
     section = "RM0351 Dynamic voltage scaling management, range 1"
-    core = sysclk(table, exact(table, "sysclk", vco, pll_r), 80 * MHZ, section)
-    hclk, buses = _buses(table, core)
+    core = sysclk(table, vco, pll_r, 80 * MHZ, section)
+    hclk, apb = buses(table, core, ("apb1", "apb2"))
+    table.boolean("vddio2")
     states = wait_states(table, hclk, 16 * MHZ, 4, "RM0351 Read access latency, range 1")
-    return Tree(dict(table.values), core, hclk, buses, states, {**fallback, "BOOST": 0})
+    return Tree(dict(table.values), core, hclk, apb, states, {**fallback, "BOOST": 0})
 
 
 def _l4plus_clock(table: Table, _part: str) -> Tree:
@@ -60,10 +40,11 @@ def _l4plus_clock(table: Table, _part: str) -> Tree:
         "boost" if boost else "normal mode; 120 MHz needs boost = true"
     )
     pll_r = one_of(table, "pll_r", (2, 4, 6, 8))
-    core = sysclk(table, exact(table, "sysclk", vco, pll_r), (120 if boost else 80) * MHZ, section)
-    hclk, buses = _buses(table, core)
+    core = sysclk(table, vco, pll_r, (120 if boost else 80) * MHZ, section)
+    hclk, apb = buses(table, core, ("apb1", "apb2"))
+    table.boolean("vddio2")
     states = wait_states(table, hclk, 20 * MHZ, 15, "RM0432 Read access latency, range 1")
-    return Tree(dict(table.values), core, hclk, buses, states, fallback)
+    return Tree(dict(table.values), core, hclk, apb, states, fallback)
 
 
 # RM0351 and RM0432 "Register boundary addresses"; RCC_AHB2ENR, RCC_APB1ENR1, 2, RCC_APB2ENR (RCC at 0x40021000).
@@ -75,6 +56,7 @@ STM32L4 = Family(
     parts=("STM32L471", "STM32L475", "STM32L476", "STM32L485", "STM32L486"),
     pins="stm32",
     clock_driver="stm32l4",
+    clock_headers=("clock_stm32_hse.h",),
     clock=_l4_clock,
     gpio=Gpio(0x4800_0000, 0x400, "ABCDEFGH", 0x4002_104C),
     enable_registers=_ENABLES,
@@ -87,6 +69,7 @@ STM32L4PLUS = Family(
     parts=("STM32L4R", "STM32L4S"),
     pins="stm32",
     clock_driver="stm32l4",
+    clock_headers=("clock_stm32_hse.h",),
     clock=_l4plus_clock,
     gpio=Gpio(0x4800_0000, 0x400, "ABCDEFGHI", 0x4002_104C),
     enable_registers=_ENABLES,

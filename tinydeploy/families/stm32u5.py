@@ -5,18 +5,7 @@ RM0456 is the reference manual, DS13737 the data sheet of the U575.
 
 from __future__ import annotations
 
-from tinydeploy.families.base import (
-    MHZ,
-    Family,
-    Gpio,
-    Tree,
-    exact,
-    in_range,
-    pll_input,
-    prescaler,
-    sysclk,
-    wait_states,
-)
+from tinydeploy.families.base import MHZ, Family, Gpio, Tree, buses, in_range, pll_input, sysclk, wait_states
 from tinydeploy.stricttoml import Table
 
 
@@ -32,16 +21,15 @@ def _clock(table: Table, _part: str) -> Tree:
     in_range(table, "PLL VCO (input * pll_n)", vco, 128 * MHZ, 544 * MHZ, "DS13737 PLL characteristics, range 1")
     section = "RM0456 Dynamic voltage scaling management, range 1"
     pll_r = table.integer("pll_r", 1, 128)
-    core = sysclk(table, exact(table, "sysclk", vco, pll_r), 160 * MHZ, section)
-    hclk = prescaler(table, "ahb_prescaler", core)
-    buses = {bus: prescaler(table, f"{bus}_prescaler", hclk) for bus in ("apb1", "apb2", "apb3")}
+    core = sysclk(table, vco, pll_r, 160 * MHZ, section)
+    hclk, apb = buses(table, core, ("apb1", "apb2", "apb3"))
     states = wait_states(table, hclk, 32 * MHZ, 15, "RM0456 Read access latency, range 1")
     source_hz = pll_in * table.integer("pll_m", 1, 16)
     # PLL1RGE: input of 4 to 8 or 8 to 16 MHz. PLL1MBOOST: the booster's clock, source / 1, 2, 4 ..., must be 4 to
     # 16 MHz (RM0456 RCC_PLL1CFGR); with HSE replaced by HSI, its 16 MHz stay within that too.
     boost = next(code for code in range(9) if source_hz // max(1, 2 * code) <= 16 * MHZ)
     defines = {**fallback, "PLL_RGE": 3 if pll_in > 8 * MHZ else 0, "PLL_MBOOST": boost}
-    return Tree(dict(table.values), core, hclk, buses, states, defines)
+    return Tree(dict(table.values), core, hclk, apb, states, defines)
 
 
 STM32U5 = Family(
@@ -50,6 +38,7 @@ STM32U5 = Family(
     parts=("STM32U575", "STM32U585"),
     pins="stm32",
     clock_driver="stm32u5",
+    clock_headers=("clock_stm32_hse.h",),
     clock=_clock,
     # RM0456 "Memory map and register boundary addresses", the non-secure ones; RCC at 0x46020C00.
     gpio=Gpio(0x4202_0000, 0x400, "ABCDEFGHI", 0x4602_0C8C),

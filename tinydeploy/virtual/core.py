@@ -6,13 +6,15 @@ from typing import Literal
 
 from tinydeploy.cores import Core
 from tinydeploy.errors import FirmwareFaultError
-from tinydeploy.virtual import exceptions, nvic, scs
+from tinydeploy.virtual import nvic, scs
 from tinydeploy.virtual.bus import Slot
 from tinydeploy.virtual.checks import Cause, StrictChecks
 from tinydeploy.virtual.counter import MAX_SLICE_CYCLES, THUMB, Action, BlockCounter, combine
-from tinydeploy.virtual.cpu import FETCH, WRITE, Cpu, RegisterList
+from tinydeploy.virtual.cpu import FETCH, WRITE, Cpu
 from tinydeploy.virtual.decode import Block, Instruction
 from tinydeploy.virtual.dwt import Dwt
+from tinydeploy.virtual.exception_unit import ExceptionUnit
+from tinydeploy.virtual.exceptions import EXC_RETURN_MIN
 from tinydeploy.virtual.faults import KINDS, Fault
 from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.locate import accessing_instruction
@@ -26,7 +28,6 @@ from tinydeploy.virtual.watch import CallWatch
 
 OnFault = Literal["stop", "vector"]
 _STACK_LIMITS = ("__stack_limit", "__StackLimit", "_sstack", "__stack_bottom")
-_MASK_REGISTERS = RegisterList("primask", "faultmask", "basepri")
 _TRAP_SVC, _TRAP_BREAKPOINT, _TRAPS_OF_RETURN = 2, 7, (3, 8)
 _UNICORN_UNDEFINED, _UNICORN_EXCEPTION = 10, 21
 
@@ -49,10 +50,7 @@ class CoreModel:
         self._fault: Fault | None = None
         self._trap: int | None = None
         self._invalid: tuple[str, int, int] | None = None
-        self._event_register = False
         self._last_access: tuple[Block | None, int, int] = (None, -1, -1)
-        self._handled = (0, 0)  # instructions and cycles of finished exceptions
-        self._handler_start: tuple[int, int, int] | None = None
         self.systick = SysTick(self.timeline, lambda: self.pend(nvic.SYSTICK))
         self.scs = SystemControl(
             core, self.state, self._exceptions_changed, self._rules_changed, self._trace_changed, self._request_reset
@@ -66,10 +64,13 @@ class CoreModel:
             lambda: self.scs.fpu_enabled,
             lambda: self.scs.divides_by_zero,
         )
-        self.watch = CallWatch(
-            self.cpu, self.counter, self.stack, lambda: bool(self.state.active), lambda: self._handled
+        stack_limit = next((image.symbols[name].address for name in _STACK_LIMITS if name in image.symbols), None)
+        self.exceptions = ExceptionUnit(
+            self.cpu, self.counter, self.stack, self.model, self.scs, stack_limit, self.fail
         )
-        self._stack_limit = next((image.symbols[name].address for name in _STACK_LIMITS if name in image.symbols), None)
+        self.watch = CallWatch(
+            self.cpu, self.counter, self.stack, lambda: bool(self.state.active), lambda: self.exceptions.handled
+        )
         self.counter.visit = self._visit
         self.cpu.on_interrupt(self._on_interrupt)
         self.cpu.on_invalid(self._on_invalid)
@@ -90,12 +91,13 @@ class CoreModel:
         for peripheral in (self.systick, self.scs, self.dwt):
             peripheral.reset()
         self.state.reset()
+        self.exceptions.reset()
         self.watch.reset()
         self.counter.break_sequence()
         self.counter.forget_edges()
         self._rules_changed()
         self.scs.registers[scs.VTOR] = vector_table
-        self.failure = self._fault = self._trap = self._invalid = self._handler_start = None
+        self.failure = self._fault = self._trap = self._invalid = None
         self.reset_requested = self.sleeping = False
         cpu = self.cpu
         cpu["xpsr"] = 0x0100_0000
@@ -124,7 +126,7 @@ class CoreModel:
         if self.state.pending and self._take_exception():
             return
         if self.sleeping:
-            if self.state.pending and self.state.wakes(self._masks()):
+            if self.state.pending and self.state.wakes(self.exceptions.masks()):
                 self.sleeping = False
             else:
                 self.timeline.sleep_until(min(until_ps, self.timeline.next_ps or until_ps))
@@ -180,19 +182,19 @@ class CoreModel:
 
     def _wait_for_event(self, pc: int) -> None:
         if self._hint(pc) == "wfe":
-            if not self._event_register:
+            if not self.exceptions.event_register:
                 self.sleeping = True
-            self._event_register = False
+            self.exceptions.event_register = False
 
     def _trapped(self, trap: int, pc: int) -> None:
         if trap == _TRAP_SVC:
             self.pend(nvic.SVCALL)
-            if self.state.next_exception(self._masks()) != nvic.SVCALL:
+            if self.state.next_exception(self.exceptions.masks()) != nvic.SVCALL:
                 self.state.pending.discard(nvic.SVCALL)
                 self._fault = Fault("breakpoint", pc - 2, "executes SVC where its priority does not allow it")
         elif trap == _TRAP_BREAKPOINT:
             self._fault = Fault("breakpoint", pc, "executes BKPT, and no debugger is connected")
-        elif trap in _TRAPS_OF_RETURN and pc >= exceptions.EXC_RETURN_MIN:
+        elif trap in _TRAPS_OF_RETURN and pc >= EXC_RETURN_MIN:
             self._return_from_exception(pc)
         elif trap in _TRAPS_OF_RETURN:
             self._fault = Fault("instruction access", pc, f"jumps to 0x{pc:08x}, from which nothing can be executed")
@@ -200,7 +202,7 @@ class CoreModel:
             self._fault = Fault("undefined", pc, f"raises exception {trap}")
 
     def _bad_access(self, kind: str, address: int, size: int, pc: int) -> None:
-        if kind == FETCH and address >= exceptions.EXC_RETURN_MIN:
+        if kind == FETCH and address >= EXC_RETURN_MIN:
             self._return_from_exception(address)  # the emulated Cortex-M0 has no trap for it
             return
         if kind == FETCH:
@@ -252,10 +254,10 @@ class CoreModel:
         self.cpu.stop()
 
     def _stack_lowered(self, sp: int, instruction: Instruction) -> None:
-        limit = self._stack_limit
-        if limit is not None and sp < limit and not self.cpu["control"] & 2:
+        if self.exceptions.below_limit(sp):
             self.fail(
-                f"the stack has overflowed: SP goes to 0x{sp:08x}, below __stack_limit 0x{limit:08x}",
+                f"the stack has overflowed: SP goes to 0x{sp:08x}, below __stack_limit "
+                f"0x{self.exceptions.stack_limit:08x}",
                 instruction.address,
             )
 
@@ -273,7 +275,7 @@ class CoreModel:
 
     def _raise(self, number: int, fault: Fault) -> None:
         """Enter the fault's handler, HardFault if it cannot run, or lock up."""
-        priority = self.state.execution_priority(self._masks())
+        priority = self.state.execution_priority(self.exceptions.masks())
         registers = self.scs.registers
         if number == nvic.HARD_FAULT:
             registers[scs.HFSR] |= 1 << 31
@@ -283,83 +285,22 @@ class CoreModel:
         if self.state.priority(number) >= priority:
             self.fail(f"{fault.message}, inside {nvic.NAMES[nvic.HARD_FAULT]}: the core locks up", fault.pc)
             return
-        self._enter(number, fault.pc)
+        self.exceptions.enter(number, fault.pc)
 
     # Exceptions
 
-    def _masks(self) -> nvic.Masks:
-        primask, faultmask, basepri = self.cpu.read_registers(_MASK_REGISTERS)
-        return nvic.Masks(bool(primask & 1), bool(faultmask & 1), basepri & 0xFF)
-
     def _take_exception(self) -> bool:
-        number = self.state.next_exception(self._masks())
+        number = self.state.next_exception(self.exceptions.masks())
         if number is None:
             return False
         self.sleeping = False
-        self._enter(number, self.cpu["pc"])
+        self.exceptions.enter(number, self.cpu["pc"])
         return True
 
-    def _enter(self, number: int, return_address: int) -> None:
-        vector = self.scs.registers[scs.VTOR] + 4 * number
-        try:
-            handler = self.cpu.read_word(vector)
-            if not self.state.active:
-                self._handler_start = self.counter.instructions, self.counter.cycles, self.stack.lowest
-            align8 = bool(self.scs.registers[scs.CCR] & 0x200)
-            exceptions.enter(self.cpu, number, return_address & ~1, handler, align8, self.scs.registers[scs.FPDSCR])
-        except exceptions.StackingError as error:
-            self.fail(f"the stack has overflowed: {error}", return_address)
-            return
-        except self.cpu.MemoryError:
-            self.fail(f"exception {number} has no vector: 0x{vector:08x} is not in memory", return_address)
-            return
-        if not handler & 1:
-            self.fail(f"the vector of exception {number} is 0x{handler:08x}; bit 0 must be set", return_address)
-            return
-        self._event_register = True
-        self.state.activate(number)
-        self.counter.break_sequence()
-        self.counter.add_cycles(self.model.exception_entry)
-        sp = self.cpu["sp"]
-        self.stack.lowest = sp
-        if self._stack_limit is not None and sp < self._stack_limit and not self.cpu["control"] & 2:
-            self.fail(
-                f"the stack has overflowed: an exception frame lies at 0x{sp:08x}, below __stack_limit", return_address
-            )
-
     def _return_from_exception(self, pc: int) -> None:
-        active = self.cpu["xpsr"] & 0x1FF
-        block = self.counter.block
-        at = block.last.address if block is not None else pc
-        if active not in self.state.active:
-            self._fault = Fault("return", at, f"returns with EXC_RETURN 0x{pc | 1:08x}, and no exception is active")
-            return
-        if pc & 0xF not in (0x0, 0x8, 0xC) or bool(pc & 8) != (len(self.state.active) == 1):
-            self._fault = Fault(
-                "return", at, f"returns with EXC_RETURN 0x{pc | 1:08x}, which does not fit what is active"
-            )
-            return
-        if active != nvic.NMI:
-            self.cpu["faultmask"] = 0
-        try:
-            exceptions.leave(self.cpu, pc)
-        except exceptions.StackingError as error:
-            self._fault = Fault("unstacking", at, str(error))
-            return
-        self.state.deactivate(active)
-        self._event_register = True
-        self.counter.break_sequence()
-        self.counter.add_cycles(self.model.exception_return)
-        if not self.state.active and self._handler_start is not None:
-            instructions, cycles, lowest = self._handler_start
-            self._handled = (
-                self._handled[0] + self.counter.instructions - instructions,
-                self._handled[1] + self.counter.cycles - cycles,
-            )
-            self.stack.lowest = lowest
-            self._handler_start = None
-            if self.scs.registers[scs.SCR] & 2:
-                self.sleeping = True  # SLEEPONEXIT
+        self._fault = self.exceptions.leave(pc)
+        if self._fault is None and not self.state.active and self.scs.registers[scs.SCR] & 2:
+            self.sleeping = True  # SLEEPONEXIT
 
     # Callbacks from code that runs
 
@@ -372,7 +313,7 @@ class CoreModel:
         )
 
     def _stop_if_unmasked(self) -> None:
-        if self.state.pending and self.state.next_exception(self._masks()) is not None:
+        if self.state.pending and self.state.next_exception(self.exceptions.masks()) is not None:
             self.counter.halt()
 
     @staticmethod

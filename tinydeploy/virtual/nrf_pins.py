@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from tinydeploy.virtual.chips.chip import Chip, ClockControl, UartPlace
+from tinydeploy.virtual.chips.chip import UartPlace
 from tinydeploy.virtual.nrf_uart import PSEL_RXD, PSEL_TXD
 from tinydeploy.virtual.peripheral import Peripheral
+from tinydeploy.virtual.pins import Around
 
 OUT, OUTSET, OUTCLR, IN, DIR, DIRSET, DIRCLR, PIN_CNF = 0x504, 0x508, 0x50C, 0x510, 0x514, 0x518, 0x51C, 0x700
 _INPUT_OFF = 2  # PIN_CNF after reset: input, its buffer disconnected
@@ -55,14 +54,8 @@ class NrfGpio(Peripheral):
 class NrfPins:
     """PSEL of the UARTs and PIN_CNF of the ports."""
 
-    def __init__(
-        self,
-        _chip: Chip,
-        _clocks: ClockControl,
-        _clocked: Callable[[str], bool],
-        uarts: Mapping[str, Peripheral],
-    ) -> None:
-        self._uarts = uarts
+    def __init__(self, around: Around) -> None:
+        self._uarts = around.uarts
         self._ports = (NrfGpio("P0", 0x5000_0000), NrfGpio("P1", 0x5000_0300))
 
     @property

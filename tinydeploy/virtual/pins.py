@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from tinydeploy.virtual.chips.chip import Chip, ClockControl, UartPlace
@@ -27,16 +28,20 @@ class Pins(Protocol):
         """What keeps each possible pin from carrying it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What pins depend on: the chip, its clocks, its UARTs by name. ``clocked(port)``: is the port's clock on?"""
+
+    chip: Chip
+    clocks: ClockControl
+    clocked: Callable[[str], bool]
+    uarts: Mapping[str, Peripheral]
+
+
 class FixedPins:
     """Signals with pins of their own."""
 
-    def __init__(
-        self,
-        _chip: Chip,
-        _clocks: ClockControl,
-        _clocked: Callable[[str], bool],
-        _uarts: Mapping[str, Peripheral],
-    ) -> None:
+    def __init__(self, _around: Around) -> None:
         self.peripherals: tuple[Peripheral, ...] = ()
 
     def possible(self, place: UartPlace, signal: str) -> tuple[str, ...]:
@@ -53,17 +58,12 @@ class FixedPins:
 
 
 class Stm32Pins:
-    """MODER and AFR of the GPIO ports. ``clocked(port)``: is the port's clock on?"""
+    """MODER and AFR of the GPIO ports."""
 
-    def __init__(
-        self,
-        chip: Chip,
-        clocks: ClockControl,
-        clocked: Callable[[str], bool],
-        _uarts: Mapping[str, Peripheral],
-    ) -> None:
-        self._clocks = clocks
-        self._clocked = clocked
+    def __init__(self, around: Around) -> None:
+        chip = around.chip
+        self._clocks = around.clocks
+        self._clocked = around.clocked
         rows = {row.name: row for row in chip.rows}
         self.gpio: Mapping[str, Gpio] = {
             port: Gpio(port, rows[f"GPIO{port}"].base, chip.gpio_reset.get(port, {})) for port in chip.gpio_ports

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from tinydeploy.virtual.chips.chip import Chip, ClockControl, UartPlace
+from tinydeploy.virtual.chips.chip import UartPlace
 from tinydeploy.virtual.peripheral import Peripheral
+from tinydeploy.virtual.pins import Around
 
 _PINS = 30
 _FUNCTION_NONE = 31
@@ -15,14 +14,9 @@ _ISO, _OUTPUT_DISABLE, _INPUT_ENABLE = 1 << 8, 1 << 7, 1 << 6
 class RpPins:
     """FUNCSEL and pads. ``pins`` of the chip's UARTs have port "GP" and the function as alternate function."""
 
-    def __init__(
-        self,
-        chip: Chip,
-        clocks: ClockControl,
-        _clocked: Callable[[str], bool],
-        _uarts: Mapping[str, Peripheral],
-    ) -> None:
-        self._clocks = clocks
+    def __init__(self, around: Around) -> None:
+        chip = around.chip
+        self._clocks = around.clocks
         rows = {row.name: row for row in chip.rows}
         self._rows = rows
         pad = chip.gpio_reset["GP"][0]

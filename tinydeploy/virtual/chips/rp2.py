@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from tinydeploy.virtual.chips.chip import BootError, Chip, Region, Row, Start, UartPlace
 from tinydeploy.virtual.chips.rp2_clock import Rp2Clocks, Rp2Layout
@@ -93,27 +94,6 @@ _RP2040_BLOCKS: dict[str, tuple[int, int | None]] = {
     "XOSC": (0x4002_4000, None), "PLL_SYS": (0x4002_8000, 12), "UART0": (0x4003_4000, 22), "UART1": (0x4003_8000, 23),
     "TIMER": (0x4005_4000, 21), "WATCHDOG": (0x4005_8000, None), "SIO": (0xD000_0000, None),
 }  # fmt: skip
-RP2040 = Chip(
-    part="RP2040",
-    title="RP2040",
-    core_name="m0plus",
-    irq_count=32,  # the core's lines; 26 are in use
-    regions=(
-        Region("ROM", 0x0000_0000, 16 * KIB, writable=False),
-        Region("flash", _FLASH, 2048 * KIB, writable=False),
-        Region("SRAM", 0x2000_0000, 264 * KIB, writable=True),
-    ),
-    rows=_rows(_RP2040_BLOCKS),
-    gpio_ports="",
-    gpio_reset={"GP": {0: 0x56}},
-    uarts=_uarts(20),
-    boot_address=_FLASH + 0x100,
-    reset_hz=Rp2040Clocks.layout.ring_hz,
-    control=Rp2040Clocks,
-    pins="rp2",
-    off=_OFF,
-    boot=_boot_rp2040,
-)
 # Data sheet "Address map"; bits of RESETS.RESET.
 _RP2350_BLOCKS: dict[str, tuple[int, int | None]] = {
     "CLOCKS": (0x4001_0000, None), "RESETS": (0x4002_0000, None), "IO_BANK0": (0x4002_8000, 6),
@@ -121,24 +101,50 @@ _RP2350_BLOCKS: dict[str, tuple[int, int | None]] = {
     "UART0": (0x4007_0000, 26), "UART1": (0x4007_8000, 27), "TIMER0": (0x400B_0000, 23),
     "XIP_QMI": (0x400D_0000, None), "WATCHDOG": (0x400D_8000, None), "SIO": (0xD000_0000, None),
 }  # fmt: skip
-RP2350 = Chip(
-    part="RP2350",
-    title="RP2350",
-    core_name="m33",
-    irq_count=52,
-    regions=(
-        Region("ROM", 0x0000_0000, 32 * KIB, writable=False),
-        Region("flash", _FLASH, 4096 * KIB, writable=False),
-        Region("SRAM", 0x2000_0000, 520 * KIB, writable=True),
-    ),
+
+
+def _chip(part: str, core_name: str, kib: tuple[int, int, int], irq_count: int, **its_own: Any) -> Chip:
+    """`kib`: ROM, flash of the board, SRAM."""
+    return Chip(
+        part=part,
+        title=part,
+        core_name=core_name,
+        irq_count=irq_count,
+        regions=(
+            Region("ROM", 0x0000_0000, kib[0] * KIB, writable=False),
+            Region("flash", _FLASH, kib[1] * KIB, writable=False),
+            Region("SRAM", 0x2000_0000, kib[2] * KIB, writable=True),
+        ),
+        gpio_ports="",
+        pins="rp2",
+        off=_OFF,
+        **its_own,
+    )
+
+
+RP2040 = _chip(
+    "RP2040",
+    "m0plus",
+    (16, 2048, 264),
+    32,  # the core's lines; 26 are in use
+    rows=_rows(_RP2040_BLOCKS),
+    gpio_reset={"GP": {0: 0x56}},
+    uarts=_uarts(20),
+    boot_address=_FLASH + 0x100,
+    reset_hz=Rp2040Clocks.layout.ring_hz,
+    control=Rp2040Clocks,
+    boot=_boot_rp2040,
+)
+RP2350 = _chip(
+    "RP2350",
+    "m33",
+    (32, 4096, 520),
+    52,
     rows=_rows(_RP2350_BLOCKS),
-    gpio_ports="",
     gpio_reset={"GP": {0: 0x116}},
     uarts=_uarts(33),
     boot_address=_FLASH,
     reset_hz=Rp2350Clocks.layout.ring_hz,
     control=Rp2350Clocks,
-    pins="rp2",
-    off=_OFF,
     boot=_boot_rp2350,
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinydeploy.virtual.chips.chip import Chip, Region, Row, UartPlace, uart
+from tinydeploy.virtual.chips.stm32_clock import HSI_HZ
 from tinydeploy.virtual.chips.stm32f4_clock import Stm32F407Clocks, Stm32F411Clocks
-from tinydeploy.virtual.chips.stm32f7_clock import HSI_HZ
 
 KIB = 1024
 Places = tuple[tuple[str, int, int | None], ...]
@@ -72,43 +74,46 @@ _GPIO_RESET = {
     "B": {0x00: 0x280, 0x08: 0xC0, 0x0C: 0x100},
 }
 
-STM32F407 = Chip(
-    part="STM32F407",
-    title="STM32F407",
-    core_name="m4",
-    irq_count=82,  # RM0090 "Vector table": positions 0 to 81
-    # RM0090 "Embedded SRAM" and "Memory map": SRAM1 112 KiB and SRAM2 16 KiB, CCM apart; at 0 the boot memory.
-    regions=(
-        Region("flash", 0x0800_0000, 1024 * KIB, writable=False),
-        Region("flash (boot alias)", 0x0000_0000, 1024 * KIB, writable=False, alias_of="flash"),
-        Region("SRAM", 0x2000_0000, 128 * KIB, writable=True),
-        Region("CCM", 0x1000_0000, 64 * KIB, writable=True),
-        Region("system memory", 0x1FFF_0000, 30 * KIB, writable=False),
-    ),
+
+def _chip(part: str, irq_count: int, flash_kib: int, ccm: tuple[Region, ...], ports: str, **its_own: Any) -> Chip:
+    """ "Embedded SRAM" and "Memory map": 128 KiB of SRAM; at 0 the boot memory."""
+    return Chip(
+        part=part,
+        title=part,
+        core_name="m4",
+        irq_count=irq_count,
+        regions=(
+            Region("flash", 0x0800_0000, flash_kib * KIB, writable=False),
+            Region("flash (boot alias)", 0x0000_0000, flash_kib * KIB, writable=False, alias_of="flash"),
+            Region("SRAM", 0x2000_0000, 128 * KIB, writable=True),
+            *ccm,
+            Region("system memory", 0x1FFF_0000, 30 * KIB, writable=False),
+        ),
+        gpio_ports=ports,
+        gpio_reset=_GPIO_RESET,
+        boot_address=0,
+        reset_hz=HSI_HZ,
+        **its_own,
+    )
+
+
+STM32F407 = _chip(
+    "STM32F407",
+    82,  # RM0090 "Vector table": positions 0 to 81
+    1024,
+    (Region("CCM", 0x1000_0000, 64 * KIB, writable=True),),
+    _PORTS,
     rows=_rows(_APB1 + _APB1_F407, _APB2 + _APB2_F407, _PORTS),
-    gpio_ports=_PORTS,
-    gpio_reset=_GPIO_RESET,
     uarts=_UARTS_F407,
-    boot_address=0,
-    reset_hz=HSI_HZ,
     control=Stm32F407Clocks,
 )
-STM32F411 = Chip(
-    part="STM32F411",
-    title="STM32F411",
-    core_name="m4",
-    irq_count=86,  # RM0383 "Vector table": positions 0 to 85
-    regions=(
-        Region("flash", 0x0800_0000, 512 * KIB, writable=False),
-        Region("flash (boot alias)", 0x0000_0000, 512 * KIB, writable=False, alias_of="flash"),
-        Region("SRAM", 0x2000_0000, 128 * KIB, writable=True),
-        Region("system memory", 0x1FFF_0000, 30 * KIB, writable=False),
-    ),
+STM32F411 = _chip(
+    "STM32F411",
+    86,  # RM0383 "Vector table": positions 0 to 85
+    512,
+    (),
+    "ABCDEH",
     rows=_rows(_APB1, _APB2 + _APB2_F411, "ABCDEH"),
-    gpio_ports="ABCDEH",
-    gpio_reset=_GPIO_RESET,
     uarts=_UARTS_F411,
-    boot_address=0,
-    reset_hz=HSI_HZ,
     control=Stm32F411Clocks,
 )

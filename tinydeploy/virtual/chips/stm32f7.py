@@ -6,7 +6,8 @@ The peripherals that they share lie at the same addresses, behind the same enabl
 from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
-from tinydeploy.virtual.chips.stm32f7_clock import HSI_HZ, Stm32F7Clocks
+from tinydeploy.virtual.chips.stm32_clock import HSI_HZ
+from tinydeploy.virtual.chips.stm32f7_clock import Stm32F7Clocks
 
 KIB = 1024
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinydeploy.virtual.chips.stm32_clock import CR, Stm32Clocks
 from tinydeploy.virtual.clocktree import MHZ, Clocks, ahb_divider, apb_divider, mhz
-from tinydeploy.virtual.oscillators import US, Oscillators
 from tinydeploy.virtual.peripheral import Peripheral, SiliconError
 from tinydeploy.virtual.timeline import Timeline
 
 HSI_HZ = 64 * MHZ
 # RCC
-CR, CFGR, D1CFGR, D2CFGR, D3CFGR, PLLCKSELR, PLLCFGR, PLL1DIVR, D2CCIP2R = (
-    0x00, 0x10, 0x18, 0x1C, 0x20, 0x28, 0x2C, 0x30, 0x54,
+CFGR, D1CFGR, D2CFGR, D3CFGR, PLLCKSELR, PLLCFGR, PLL1DIVR, D2CCIP2R = (
+    0x10, 0x18, 0x1C, 0x20, 0x28, 0x2C, 0x30, 0x54,
 )  # fmt: skip
-ENABLES = {
+_ENABLES = {
     "AHB3ENR": 0xD4, "AHB1ENR": 0xD8, "AHB2ENR": 0xDC, "AHB4ENR": 0xE0, "APB3ENR": 0xE4, "APB1LENR": 0xE8,
     "APB1HENR": 0xEC, "APB2ENR": 0xF0, "APB4ENR": 0xF4,
 }  # fmt: skip
 _RCC_RESET = {
-    CR: 0x83, 0x04: 0x4000_0000, 0x08: 0, 0x0C: 0x2000_0000, CFGR: 0, D1CFGR: 0, D2CFGR: 0, D3CFGR: 0,
+    CR: 0xA3, 0x04: 0x4000_0000, 0x08: 0, 0x0C: 0x2000_0000, CFGR: 0, D1CFGR: 0, D2CFGR: 0, D3CFGR: 0,
     PLLCKSELR: 0x0202_0200, PLLCFGR: 0x01FF_0000, PLL1DIVR: 0x0101_0280, 0x34: 0, 0x38: 0x0101_0280, 0x3C: 0,
     0x40: 0x0101_0280, 0x44: 0, 0x4C: 0, 0x50: 0, D2CCIP2R: 0, 0x58: 0, 0x60: 0, 0x64: 0, 0x68: 0, 0x70: 0, 0x74: 0,
-    **dict.fromkeys(ENABLES.values(), 0),
+    **dict.fromkeys(_ENABLES.values(), 0),
 }  # fmt: skip
-_SOURCES = ("HSI", "CSI", "HSE", "PLL1")
+_SWITCHES = {"HSI": (0, 2), "CSI": (7, 8), "HSE": (16, 17), "PLL1": (24, 25)}
 _PLL_SOURCES = ("HSI", "CSI", "HSE", None)
 # PWR, SYSCFG, FLASH
 CSR1, CR3, D3CR, PWRCR, ACR = 0x04, 0x0C, 0x18, 0x2C, 0x00
@@ -41,27 +41,30 @@ _LATENCY = {
 _APB2_UARTS = ("USART1", "USART6")
 
 
-class Stm32H7Clocks:
-    """The H743's clock tree. `hse_hz` is what the board feeds (None: nothing); `changed()` follows every change."""
+class Stm32H7Clocks(Stm32Clocks):
+    """The H743's clock tree: HSI at 64 MHz, scale 3 and 7 wait states after reset."""
+
+    enables = _ENABLES
+    switches = _SWITCHES
+    startup_us = _STARTUP_US
+    cr_mask = ~0x2A00_2504
+    sources = ("HSI", "CSI", "HSE", "PLL1")
+    first_source = "HSI"
+    cfgr = CFGR
+    sw_bits = 3
+    pll = "PLL1"
+    pll_output = (PLLCFGR, 16, "RCC_PLLCFGR.DIVP1EN")
 
     def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
-        self._timeline = timeline
-        self._hse_hz = hse_hz
-        self._notify = changed
-        self._source = "HSI"
         self._supply_stated = False
-        self._vos_until_ps = 0
-        self._oscillators = Oscillators(timeline, _STARTUP_US, self._update)
-        self.rcc = Peripheral("RCC", 0x5802_4400, _RCC_RESET)
         self.pwr = Peripheral("PWR", 0x5802_4800, {0x00: 0xF000_C000, CSR1: 0, 0x08: 0, CR3: 6, 0x10: 0, D3CR: 0x4000})
         self.flash = Peripheral("FLASH", 0x5200_2000, {ACR: 0x37, 0x0C: 0x31, 0x10: 0})
         self.syscfg = Peripheral("SYSCFG", 0x5800_0400, {0x04: 0, 0x20: 0, PWRCR: 0})
-        self.rcc.readers = {CR: self._read_cr, CFGR: self._read_cfgr}
-        self.rcc.writers = {CR: self._write_cr, CFGR: lambda value: self._store(self.rcc, CFGR, value & ~0x38)}
+        rcc = Peripheral("RCC", 0x5802_4400, _RCC_RESET)
+        super().__init__(timeline, hse_hz, changed, rcc, self.pwr, self.flash, self.syscfg)
         for offset in (PLLCKSELR, PLLCFGR, PLL1DIVR):
-            self.rcc.writers[offset] = lambda value, offset=offset: self._write_pll(offset, value)  # type: ignore[misc]
-        for offset in (D1CFGR, D2CFGR, D3CFGR, D2CCIP2R):
-            self.rcc.writers[offset] = lambda value, offset=offset: self._store(self.rcc, offset, value)  # type: ignore[misc]
+            rcc.writers[offset] = lambda value, offset=offset: self._write_pll(offset, value)  # type: ignore[misc]
+        self._updating(rcc, D1CFGR, D2CFGR, D3CFGR, D2CCIP2R)
         self.pwr.readers = {
             CSR1: lambda: self._vos_ready << 13 | (self.pwr.registers[D3CR] & 0xC000),
             D3CR: lambda: self.pwr.registers[D3CR] & 0xC000 | self._vos_ready << 13,
@@ -70,27 +73,6 @@ class Stm32H7Clocks:
         self.syscfg.writers = {PWRCR: self._write_pwrcr}
         self.flash.writers = {ACR: lambda value: self._store(self.flash, ACR, value & 0x3F)}
         self.reset()
-
-    @property
-    def peripherals(self) -> tuple[Peripheral, ...]:
-        """RCC, PWR, FLASH, SYSCFG."""
-        return self.rcc, self.pwr, self.flash, self.syscfg
-
-    def reset(self) -> None:
-        """HSI at 64 MHz, scale 3, 7 wait states."""
-        for peripheral in self.peripherals:
-            peripheral.reset()
-        self._source = "HSI"
-        self._vos_until_ps = 0
-        self._oscillators.reset("HSI")
-
-    def enabled(self, register: str, bit: int) -> bool:
-        """Is the bit of an enable register set?"""
-        return bool(self.rcc.registers[ENABLES[register]] >> bit & 1)
-
-    def pin_powered(self, port: str, number: int) -> str | None:
-        """All pins of this chip are powered."""
-        return None
 
     @property
     def clocks(self) -> Clocks:
@@ -130,34 +112,6 @@ class Stm32H7Clocks:
         m = self.rcc.registers[PLLCKSELR] >> 4 & 0x3F
         return self._hz(self._pll_source()) // m if m else 0
 
-    def _store(self, peripheral: Peripheral, offset: int, value: int) -> None:
-        peripheral.registers[offset] = value
-        self._update()
-
-    def _read_cr(self) -> int:
-        ready = self._oscillators.is_ready
-        value = self.rcc.registers[CR] & ~0x2A00_2524
-        return value | ready("HSI") << 2 | 1 << 5 | ready("CSI") << 8 | ready("HSE") << 17 | ready("PLL1") << 25
-
-    def _write_cr(self, value: int) -> None:
-        if value >> 24 & 1 and not self._oscillators.is_on("PLL1"):
-            self._check_pll()
-        for name, bit in (("HSI", 0), ("CSI", 7), ("HSE", 16), ("PLL1", 24)):
-            if self._source == name:
-                value |= 1 << bit  # hardware keeps the source that it runs on
-        self.rcc.registers[CR] = value
-        switch = self._oscillators.switch
-        switch("HSI", bool(value & 1))
-        switch("CSI", bool(value >> 7 & 1))
-        switch("HSE", bool(value >> 16 & 1) and self._hse_hz is not None)
-        switch("PLL1", bool(value >> 24 & 1))
-        self._update()
-
-    def _write_pll(self, offset: int, value: int) -> None:
-        if self._oscillators.is_on("PLL1") and value != self.rcc.registers[offset]:
-            raise SiliconError("changes the settings of PLL1 while it is on; turn it off first")
-        self.rcc.registers[offset] = value
-
     def _check_pll(self) -> None:
         """RM0433 RCC_PLLCFGR and RCC_PLL1DIVR; DS12110 "PLL characteristics"."""
         source = self._pll_source()
@@ -175,14 +129,7 @@ class Stm32H7Clocks:
         if not divider >> 9 & 1:
             raise SiliconError("sets an odd divider in RCC_PLL1DIVR.DIVP1, which is not allowed")
 
-    def _read_cfgr(self) -> int:
-        return self.rcc.registers[CFGR] & ~0x38 | _SOURCES.index(self._source) << 3
-
     # The voltage: RM0433 "System supply startup" and "Voltage scaling".
-
-    @property
-    def _vos_ready(self) -> bool:
-        return self._timeline.now_ps >= self._vos_until_ps
 
     @property
     def _scale(self) -> int:
@@ -211,18 +158,8 @@ class Stm32H7Clocks:
 
     def _settle(self, peripheral: Peripheral, offset: int, value: int) -> None:
         if peripheral.registers[offset] != value:
-            self._vos_until_ps = self._timeline.now_ps + _STARTUP_US["VOS"] * US
+            self._vos_changes(_STARTUP_US["VOS"])
         self._store(peripheral, offset, value)
-
-    def _update(self) -> None:
-        """Follow SW once its source is ready, and check every limit."""
-        wanted = self.rcc.registers[CFGR] & 7
-        if wanted < len(_SOURCES) and self._oscillators.is_ready(_SOURCES[wanted]):
-            if _SOURCES[wanted] == "PLL1" and not self.rcc.registers[PLLCFGR] >> 16 & 1:
-                raise SiliconError("runs SYSCLK on PLL1 while RCC_PLLCFGR.DIVP1EN is clear; set it first")
-            self._source = _SOURCES[wanted]
-        self._check()
-        self._notify()
 
     def _check(self) -> None:
         clocks, scale = self.clocks, self._scale

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tinydeploy.virtual.chips.stm32_clock import CR, HSI_HZ, Stm32Clocks
 from tinydeploy.virtual.clocktree import MHZ, Clocks, ahb_divider, apb_divider, mhz
-from tinydeploy.virtual.oscillators import US, Oscillators
+from tinydeploy.virtual.oscillators import US
 from tinydeploy.virtual.peripheral import Peripheral, SiliconError
 from tinydeploy.virtual.timeline import Timeline
 
-HSI_HZ = 16 * MHZ
 _MSI_HZ = (100_000, 200_000, 400_000, 800_000, *(MHZ * x for x in (1, 2, 4, 8, 16, 24, 32, 48)))
 # RCC
-CR, CFGR, PLLCFGR, BDCR, CSR, CRRCR, CCIPR = 0x00, 0x08, 0x0C, 0x90, 0x94, 0x98, 0x88
-ENABLES = {
+CFGR, PLLCFGR, BDCR, CSR, CRRCR, CCIPR = 0x08, 0x0C, 0x90, 0x94, 0x98, 0x88
+_ENABLES = {
     "AHB1ENR": 0x48, "AHB2ENR": 0x4C, "AHB3ENR": 0x50, "APB1ENR1": 0x58, "APB1ENR2": 0x5C, "APB2ENR": 0x60,
 }  # fmt: skip
 _RCC_RESET = {
@@ -22,7 +22,9 @@ _RCC_RESET = {
     0x68: 0x0007_1307, 0x6C: 0x0057_7FFF, 0x70: 0x301, 0x78: 0xF3FE_CC3F, 0x7C: 0x23, 0x80: 0x0D67_7801,
     CCIPR: 0, BDCR: 0, CSR: 0x0C00_0600, CRRCR: 0, 0x9C: 0,
 }  # fmt: skip
-_SOURCES = ("MSI", "HSI16", "HSE", "PLL")
+_SWITCHES = {
+    "MSI": (0, 1), "HSI16": (8, 10), "HSE": (16, 17), "PLL": (24, 25), "PLLSAI1": (26, 27), "PLLSAI2": (28, 29),
+}  # fmt: skip
 # PWR
 CR1, CR2, CR3, SR1, SR2, SCR, CR5 = 0x00, 0x04, 0x08, 0x10, 0x14, 0x18, 0x80
 _IOSV, _R1MODE = 1 << 9, 1 << 8
@@ -35,37 +37,41 @@ _BOOST_SETTLE_PS = 1 * US
 _UARTS = {"USART1": (0, 2), "USART2": (2, 1), "USART3": (4, 1), "UART4": (6, 1), "UART5": (8, 1), "LPUART1": (10, 1)}
 
 
-class Stm32L4PlusClocks:
-    """The L4+'s clock tree. `hse_hz` is what the board feeds (None: nothing); `changed()` follows every change.
+class Stm32L4PlusClocks(Stm32Clocks):
+    """The L4+'s clock tree.
 
     ``latency_tops_mhz``: by voltage range, the highest HCLK for 0, 1, 2 ... wait states. ``pll_input_hz``: lowest and
     highest.
     """
 
+    enables = _ENABLES
+    switches = _SWITCHES
+    startup_us = _STARTUP_US
+    cr_mask = 0x150D_0BFD
+    sources = ("MSI", "HSI16", "HSE", "PLL")
+    first_source = "MSI"
+    cfgr = CFGR
+    pll = "PLL"
+    pll_output = (PLLCFGR, 24, "RCC_PLLCFGR.PLLREN")
     latency_tops_mhz: tuple[tuple[int, ...], ...] = ((20, 40, 60, 80, 100, 120), (8, 16, 26))
     pll_input_hz = (2_660_000, 8 * MHZ)
     pll_n_top = 127
     has_boost = True
 
     def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
-        self._timeline = timeline
-        self._hse_hz = hse_hz
-        self._notify = changed
-        self._source = "MSI"
         self._above_80_since_ps: int | None = None
-        self._vos_until_ps = 0
-        self._oscillators = Oscillators(timeline, _STARTUP_US, self._update)
-        self.rcc = Peripheral("RCC", 0x4002_1000, _RCC_RESET)
         self.pwr = Peripheral("PWR", 0x4000_7000, {
             CR1: 0x200, CR2: 0, CR3: 0x8000, 0x0C: 0, SR1: 0, SR2: 0, SCR: 0, CR5: 0x100,
             **{offset: 0 for offset in range(0x20, 0x68, 4)},
         })  # fmt: skip
         self.flash = Peripheral("FLASH", 0x4002_2000, {ACR: 0x600, 0x10: 0, 0x14: 0xC000_0000, 0x20: 0xFFEF_F8AA})
-        self.rcc.readers = {CR: self._read_cr, CFGR: self._read_cfgr, CSR: self._read_csr, BDCR: self._read_bdcr}
-        self.rcc.writers = {
-            CR: self._write_cr, PLLCFGR: self._write_pllcfgr, CFGR: self._write_cfgr, CSR: self._write_csr,
-            CCIPR: lambda value: self._store(self.rcc, CCIPR, value),
-        }  # fmt: skip
+        rcc = Peripheral("RCC", 0x4002_1000, _RCC_RESET)
+        super().__init__(timeline, hse_hz, changed, rcc, self.pwr, self.flash)
+        self._follows_bit_0(CSR, BDCR)
+        # The outputs may be switched while the PLL runs.
+        rcc.writers[PLLCFGR] = lambda value: self._write_pll(PLLCFGR, value, 1 << 24 | 1 << 20 | 1 << 16)
+        rcc.writers[CSR] = lambda value: self._store(rcc, CSR, value & ~2)
+        self._updating(rcc, CCIPR)
         self.pwr.readers = {SR2: self._read_sr2}
         self.pwr.writers = {CR1: self._write_cr1, CR5: self._write_cr5}
         self.flash.writers = {
@@ -74,23 +80,10 @@ class Stm32L4PlusClocks:
         }
         self.reset()
 
-    @property
-    def peripherals(self) -> tuple[Peripheral, ...]:
-        """RCC, PWR, FLASH."""
-        return self.rcc, self.pwr, self.flash
-
     def reset(self) -> None:
         """MSI at 4 MHz, no wait states, range 1 without boost."""
-        for peripheral in self.peripherals:
-            peripheral.reset()
-        self._source = "MSI"
+        super().reset()
         self._above_80_since_ps = None
-        self._vos_until_ps = 0
-        self._oscillators.reset("MSI")
-
-    def enabled(self, register: str, bit: int) -> bool:
-        """Is the bit of an enable register set?"""
-        return bool(self.rcc.registers[ENABLES[register]] >> bit & 1)
 
     def pin_powered(self, port: str, number: int) -> str | None:
         """PG2 to PG15 are supplied by VDDIO2 (RM0432 PWR_CR2)."""
@@ -112,16 +105,14 @@ class Stm32L4PlusClocks:
         """RCC_CCIPR: 0 the APB clock, 1 SYSCLK, 2 HSI16, 3 LSE."""
         position, bus = _UARTS[name]
         clocks = self.clocks
-        choice = self.rcc.registers[CCIPR] >> position & 3
         apb = clocks.pclk1_hz if bus == 1 else clocks.pclk2_hz
-        hsi = HSI_HZ if self._oscillators.is_ready("HSI16") else 0
-        return (apb, clocks.sysclk_hz, hsi, 32_768 if self.rcc.registers[BDCR] & 1 else 0)[choice]
+        return self._choose_uart_hz(self.rcc.registers[CCIPR] >> position, apb, BDCR)
 
-    def _hz(self, source: str) -> int:
+    def _hz(self, source: str | None) -> int:
         if source == "PLL":
             value = self.rcc.registers[PLLCFGR]
             return self._pll_input_hz() * (value >> 8 & 0x7F) // (2 * ((value >> 25 & 3) + 1))
-        return {"MSI": self._msi_hz(), "HSI16": HSI_HZ}.get(source, self._hse_hz or 0)
+        return self._msi_hz() if source == "MSI" else HSI_HZ if source == "HSI16" else self._hse_hz or 0
 
     def _msi_hz(self) -> int:
         cr = self.rcc.registers[CR]
@@ -135,40 +126,11 @@ class Stm32L4PlusClocks:
         source = self._pll_source()
         return self._hz(source) // ((self.rcc.registers[PLLCFGR] >> 4 & 0xF) + 1) if source else 0
 
-    def _store(self, peripheral: Peripheral, offset: int, value: int) -> None:
-        peripheral.registers[offset] = value
-        self._update()
-
-    def _read_cr(self) -> int:
-        ready = self._oscillators.is_ready
-        return (
-            self.rcc.registers[CR] & ~2
-            | ready("MSI") << 1
-            | ready("HSI16") << 10
-            | ready("HSE") << 17
-            | ready("PLL") << 25
-            | ready("PLLSAI1") << 27
-            | ready("PLLSAI2") << 29
-        )
-
     def _write_cr(self, value: int) -> None:
-        if value >> 24 & 1 and not self._oscillators.is_on("PLL"):
-            self._check_pll()
-        for name, bit in (("MSI", 0), ("HSI16", 8), ("HSE", 16), ("PLL", 24)):
-            if self._source == name:
-                value |= 1 << bit  # hardware keeps the source that it runs on
         before = self._msi_hz()
-        self.rcc.registers[CR] = value & 0x150D_0BFD
-        switch = self._oscillators.switch
-        switch("MSI", bool(value & 1))
+        super()._write_cr(value)
         if self._msi_hz() != before and self._source != "MSI":
             self._oscillators.restart("MSI")
-        switch("HSI16", bool(value >> 8 & 1))
-        switch("HSE", bool(value >> 16 & 1) and self._hse_hz is not None)
-        switch("PLL", bool(value >> 24 & 1))
-        switch("PLLSAI1", bool(value >> 26 & 1))
-        switch("PLLSAI2", bool(value >> 28 & 1))
-        self._update()
 
     def _check_pll(self) -> None:
         """RM0432 RCC_PLLCFGR and DS12023 "PLL characteristics"."""
@@ -185,42 +147,18 @@ class Stm32L4PlusClocks:
         if not 8 <= n <= self.pll_n_top or not 64 * MHZ <= vco <= top * MHZ:
             raise SiliconError(f"runs the PLL's VCO at {mhz(vco)} (PLLN {n}); it must be 64 to {top} MHz, PLLN from 8")
 
-    def _write_pllcfgr(self, value: int) -> None:
-        before = self.rcc.registers[PLLCFGR]
-        outputs = 1 << 24 | 1 << 20 | 1 << 16  # the outputs may be switched while the PLL runs
-        if self._oscillators.is_on("PLL") and (value ^ before) & ~outputs:
-            raise SiliconError("changes RCC_PLLCFGR while the PLL is on; turn it off first")
-        self._store(self.rcc, PLLCFGR, value)
-
-    def _read_cfgr(self) -> int:
-        return self.rcc.registers[CFGR] & ~0xC | _SOURCES.index(self._source) << 2
-
-    def _write_cfgr(self, value: int) -> None:
-        self._store(self.rcc, CFGR, value & ~0xC)
-
-    def _read_csr(self) -> int:
-        value = self.rcc.registers[CSR]
-        return value | (value & 1) << 1
-
-    def _write_csr(self, value: int) -> None:
-        self._store(self.rcc, CSR, value & ~2)
-
-    def _read_bdcr(self) -> int:
-        value = self.rcc.registers[BDCR]
-        return value | (value & 1) << 1
-
     @property
     def _voltage_range(self) -> int:
         return self.pwr.registers[CR1] >> 9 & 3
 
     def _read_sr2(self) -> int:
-        return (self._timeline.now_ps < self._vos_until_ps) << 10 | 1 << 8  # VOSF, REGLPS
+        return (not self._vos_ready) << 10 | 1 << 8  # VOSF, REGLPS
 
     def _write_cr1(self, value: int) -> None:
         if value >> 9 & 3 not in (1, 2):
             raise SiliconError("writes PWR_CR1.VOS with a value that is neither range 1 nor range 2")
         if value >> 9 & 3 != self._voltage_range:
-            self._vos_until_ps = self._timeline.now_ps + _VOS_US * US
+            self._vos_changes(_VOS_US)
         self._store(self.pwr, CR1, value)
 
     def _write_cr5(self, value: int) -> None:
@@ -232,16 +170,6 @@ class Stm32L4PlusClocks:
         if value & (1 << 16 | 1 << 18):
             raise SiliconError("erases or programs flash, which the virtual board does not model")
         self.flash.registers[0x14] = value
-
-    def _update(self) -> None:
-        """Follow SW once its source is ready, and check every limit."""
-        wanted = _SOURCES[self.rcc.registers[CFGR] & 3]
-        if self._oscillators.is_ready(wanted) and wanted != self._source:
-            if wanted == "PLL" and not self.rcc.registers[PLLCFGR] >> 24 & 1:
-                raise SiliconError("runs SYSCLK on the PLL while RCC_PLLCFGR.PLLREN is clear; set it first")
-            self._source = wanted
-        self._check()
-        self._notify()
 
     def _check(self) -> None:
         clocks = self.clocks

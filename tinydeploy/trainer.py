@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,22 @@ TUNING_SHARE = 0.1
 _TUNING_STREAM = 3
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trainee:
+    """A network as the loop meets it. `forward` maps real inputs to logits while it trains, `at_rest` afterwards;
+    `trained` are the variables that gradients change, `variables` all that a step changes but for the optimizer's own,
+    the first `weights` of them the network's. `key` says in a digest which network it is, before it is trained."""
+
+    spec: zoo.ModelSpec
+    model: Any
+    forward: Callable[[Any], Any]
+    at_rest: Callable[[Any], Any]
+    trained: Sequence[Any]
+    variables: Sequence[Any]
+    weights: int
+    key: object
+
+
 def train(
     spec: zoo.ModelSpec,
     dataset: Dataset,
@@ -47,40 +64,21 @@ def train(
     AdamW, and the loop's schedule. With a `checkpoint` file an interrupted training goes on from there, if it is of
     the same network, data, recipe, seed and teacher. KeyboardInterrupt passes through between steps.
     """
-    if epochs < 1:
-        raise UsageError(f"--epochs {epochs} is out of range; train for at least 1")
-    tf = import_tensorflow()
-    tf.config.experimental.enable_op_determinism()
+    _prepare("--epochs", epochs)
     model = zoo.build(spec, seed=seed, dropout=dataset.recipe.dropout)
-    preprocess = preprocess_of(spec)
-    optimizer = optimizer_for(model, dataset)
-    step = train_step(
-        lambda images: model(images, training=True), model.trainable_variables, optimizer, dataset, preprocess, teacher
-    )
-    validate = Evaluator(lambda images: model(images, training=False), preprocess)
     # Weights first, then what else a step changes: the draws of dropout, the optimizer's moments.
     others = [v for v in model.variables if not any(v is weight for weight in model.weights)]
-    learner = Learner(
-        step,
-        [*model.weights, *others, *optimizer.variables],
+    trainee = _Trainee(
+        spec,
+        model,
+        lambda images: model(images, training=True),
+        lambda images: model(images, training=False),
+        model.trainable_variables,
+        [*model.weights, *others],
         len(model.weights),
-        lambda: validate.accuracy(dataset.validation),
+        spec,
     )
-    saved = None
-    if checkpoint is not None:
-        key = stamp.digest(spec, dataset.digest(), epochs, seed, teacher_key(teacher), tf.__version__)
-        saved = Checkpoint(checkpoint, key)
-    history = run(
-        learner,
-        dataset.recipe,
-        dataset.train,
-        preprocess,
-        epochs=epochs,
-        seed=(seed,),
-        checkpoint=saved,
-        progress=progress,
-    )
-    return model, history
+    return model, _learn(trainee, dataset, epochs, (seed,), progress, teacher, checkpoint)
 
 
 def tune(
@@ -97,29 +95,60 @@ def tune(
 
     Resumes, repeats and stops as ``train`` does.
     """
-    if epochs < 1:
-        raise UsageError(f"--qat-epochs {epochs} is out of range; train for at least 1")
-    tf = import_tensorflow()
-    tf.config.experimental.enable_op_determinism()
+    _prepare("--qat-epochs", epochs)
     recipe = dataclasses.replace(dataset.recipe, learning_rate=dataset.recipe.learning_rate * TUNING_SHARE)
+    trainee = _Trainee(
+        network.spec,
+        network.model,
+        network.logits,
+        network.logits,
+        network.variables,
+        network.variables,
+        len(network.variables),
+        network.digest(),
+    )
     data = dataclasses.replace(dataset, recipe=recipe)
-    preprocess = preprocess_of(network.spec)
-    optimizer = optimizer_for(network.model, data, network.variables)
-    step = train_step(network.logits, network.variables, optimizer, data, preprocess, teacher)
-    validate = Evaluator(network.logits, preprocess)
-    variables = [*network.variables, *optimizer.variables]
-    learner = Learner(step, variables, len(network.variables), lambda: validate.accuracy(dataset.validation))
+    return _learn(trainee, data, epochs, (seed, _TUNING_STREAM), progress, teacher, checkpoint)
+
+
+def _prepare(option: str, epochs: int) -> None:
+    if epochs < 1:
+        raise UsageError(f"{option} {epochs} is out of range; train for at least 1")
+    import_tensorflow().config.experimental.enable_op_determinism()
+
+
+def _learn(
+    trainee: _Trainee,
+    dataset: Dataset,
+    epochs: int,
+    seed: tuple[int, ...],
+    progress: Watcher,
+    teacher: Teacher | None,
+    checkpoint: Path | None,
+) -> tuple[Epoch, ...]:
+    """Drive the loop: optimizer, compiled step, validation and checkpoint for `trainee`; the history."""
+    preprocess = preprocess_of(trainee.spec)
+    optimizer = optimizer_for(trainee.model, dataset, trainee.trained)
+    step = train_step(trainee.forward, trainee.trained, optimizer, dataset, preprocess, teacher)
+    validate = Evaluator(trainee.at_rest, preprocess)
+    learner = Learner(
+        step,
+        [*trainee.variables, *optimizer.variables],
+        trainee.weights,
+        lambda: validate.accuracy(dataset.validation),
+    )
     saved = None
     if checkpoint is not None:
-        key = stamp.digest(network.digest(), dataset.digest(), epochs, seed, teacher_key(teacher), tf.__version__)
+        version = import_tensorflow().__version__
+        key = stamp.digest(trainee.key, dataset.digest(), epochs, seed, teacher_key(teacher), version)
         saved = Checkpoint(checkpoint, key)
     return run(
         learner,
-        recipe,
+        dataset.recipe,
         dataset.train,
         preprocess,
         epochs=epochs,
-        seed=(seed, _TUNING_STREAM),
+        seed=seed,
         checkpoint=saved,
         progress=progress,
     )

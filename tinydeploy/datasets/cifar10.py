@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 from pathlib import Path
 
-import numpy as np
-
-from tinydeploy._tensorflow import import_keras
 from tinydeploy.datasets import class_folders
-from tinydeploy.datasets._base import Augmentation, Dataset, Recipe, Split, with_validation
+from tinydeploy.datasets._base import Augmentation, Dataset, Recipe, with_validation
+from tinydeploy.datasets._downloads import through_keras
 from tinydeploy.errors import DatasetError
 
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -38,20 +34,5 @@ def load(path: Path | None, *, input_size: int, channels: int | None, skip_corru
                 "leave --dataset away to train on it as it is"
             )
         return dataclasses.replace(found, name="cifar10", recipe=RECIPE)
-    keras = import_keras()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # its own progress bar
-            (train_images, train_labels), (test_images, test_labels) = keras.datasets.cifar10.load_data()
-    except Exception as error:  # Keras raises a bare Exception when the download fails
-        raise DatasetError(
-            f"cifar10 could not be downloaded ({error}); give a copy with --data FOLDER_OR_ARCHIVE of class folders, "
-            "or train on --dataset digits, which needs no network"
-        ) from error
-    return with_validation(
-        "cifar10",
-        "CIFAR-10 through keras.datasets",
-        CLASS_NAMES,
-        Split(np.asarray(train_images), np.asarray(train_labels, np.int64).reshape(-1)),
-        Split(np.asarray(test_images), np.asarray(test_labels, np.int64).reshape(-1)),
-        RECIPE,
-    )
+    train, test = through_keras("cifar10", "FOLDER_OR_ARCHIVE of class folders")
+    return with_validation("cifar10", "CIFAR-10 through keras.datasets", CLASS_NAMES, train, test, RECIPE)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gzip
-import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy._tensorflow import import_keras
 from tinydeploy.datasets import _arrays, class_folders
 from tinydeploy.datasets._base import Augmentation, Dataset, Recipe, Split, with_validation
+from tinydeploy.datasets._downloads import through_keras
 from tinydeploy.errors import DatasetError
 
 CLASS_NAMES = (
@@ -46,7 +44,8 @@ def load(path: Path | None, *, input_size: int, channels: int | None, skip_corru
     them, or an .npz.
     """
     if path is None:
-        return _downloaded()
+        train, test = through_keras("fashion_mnist", "FOLDER (its four IDX files, or class folders)")
+        return _dataset(train, test, "Fashion-MNIST through keras.datasets")
     if path.is_dir() and _idx(path, _FILES[0]) is not None:
         train = Split(_read_idx(path, _FILES[0])[..., np.newaxis], _read_idx(path, _FILES[1]).astype(np.int64))
         test = Split(_read_idx(path, _FILES[2])[..., np.newaxis], _read_idx(path, _FILES[3]).astype(np.int64))
@@ -64,23 +63,6 @@ def load(path: Path | None, *, input_size: int, channels: int | None, skip_corru
             "as it is"
         )
     return dataclasses.replace(found, name="fashion_mnist", recipe=RECIPE)
-
-
-def _downloaded() -> Dataset:
-    keras = import_keras()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # its own progress bar
-            (train_images, train_labels), (test_images, test_labels) = keras.datasets.fashion_mnist.load_data()
-    except Exception as error:  # Keras raises a bare Exception when the download fails
-        raise DatasetError(
-            f"fashion_mnist could not be downloaded ({error}); give a copy with --data FOLDER (its four IDX files, or "
-            "class folders), or train on --dataset digits, which needs no network"
-        ) from error
-    return _dataset(
-        Split(np.asarray(train_images)[..., np.newaxis], np.asarray(train_labels, np.int64)),
-        Split(np.asarray(test_images)[..., np.newaxis], np.asarray(test_labels, np.int64)),
-        "Fashion-MNIST through keras.datasets",
-    )
 
 
 def _dataset(train: Split, test: Split, source: str) -> Dataset:

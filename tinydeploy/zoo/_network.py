@@ -44,11 +44,11 @@ class Network:
         activation: Activation | None = None,
     ) -> LayerSpec:
         """Convolution, batch normalization, activation; `groups` divides the channels of input and output."""
-        rows, columns, channels = self._windowed(source, kernel, stride, "same")
+        channels = self._shape(source)[-1]
         assert channels % groups == filters % groups == 0, (
             f"{name}: {channels} to {filters} channels in {groups} groups"
         )
-        shape = (rows, columns, filters)
+        shape = (*self._windowed(source, kernel, stride), filters)
         return self._add(
             name, "conv", [source], shape, kernel, stride, groups=groups, activation=activation, batch_norm=True
         )
@@ -64,7 +64,7 @@ class Network:
         batch_norm: bool = True,
     ) -> LayerSpec:
         """Depthwise convolution, one filter a channel; without `batch_norm` it has no activation and no bias either."""
-        shape = self._windowed(source, kernel, stride, "same")
+        shape = (*self._windowed(source, kernel, stride), self._shape(source)[-1])
         act = activation if batch_norm else "none"
         return self._add(
             name, "depthwise", [source], shape, kernel, stride, activation=act, batch_norm=batch_norm, bias=batch_norm
@@ -86,15 +86,13 @@ class Network:
         self, name: str, source: LayerSpec | None, size: int = 2, stride: int = 2, padding: Padding = "same"
     ) -> LayerSpec:
         """The largest value of each window."""
-        shape = self._windowed(source, (size, size), stride, padding)
-        return self._add(name, "max_pool", [source], shape, (size, size), stride, padding=padding)
+        return self._pool(name, "max_pool", source, size, stride, padding)
 
     def average_pool(
         self, name: str, source: LayerSpec | None, size: int = 2, stride: int = 2, padding: Padding = "same"
     ) -> LayerSpec:
         """The mean of each window."""
-        shape = self._windowed(source, (size, size), stride, padding)
-        return self._add(name, "average_pool", [source], shape, (size, size), stride, padding=padding)
+        return self._pool(name, "average_pool", source, size, stride, padding)
 
     def global_average_pool(self, name: str, source: LayerSpec) -> LayerSpec:
         """The mean of each channel: an image to a vector."""
@@ -132,18 +130,24 @@ class Network:
         self._add("softmax", "softmax", [logits], logits.output_shape)
         return self.layers
 
+    def _pool(
+        self, name: str, op: LayerOp, source: LayerSpec | None, size: int, stride: int, padding: Padding
+    ) -> LayerSpec:
+        shape = (*self._windowed(source, (size, size), stride, padding), self._shape(source)[-1])
+        return self._add(name, op, [source], shape, (size, size), stride, padding=padding)
+
     def _windowed(
-        self, source: LayerSpec | None, kernel: Kernel, stride: int, padding: Padding
-    ) -> tuple[int, int, int]:
-        """The shape after a window. InputTooSmallError where it has a stride over a single pixel, or does not fit."""
-        rows, columns, channels = self._shape(source)
+        self, source: LayerSpec | None, kernel: Kernel, stride: int, padding: Padding = "same"
+    ) -> tuple[int, int]:
+        """(rows, columns) after a window. InputTooSmallError where it has a stride over one pixel, or does not fit."""
+        rows, columns, _ = self._shape(source)
         if stride > 1 and min(rows, columns) < 2:
             raise InputTooSmallError
         if padding == "same":
-            return -(-rows // stride), -(-columns // stride), channels
+            return -(-rows // stride), -(-columns // stride)
         if rows < kernel[0] or columns < kernel[1]:
             raise InputTooSmallError
-        return (rows - kernel[0]) // stride + 1, (columns - kernel[1]) // stride + 1, channels
+        return (rows - kernel[0]) // stride + 1, (columns - kernel[1]) // stride + 1
 
     def _shape(self, source: LayerSpec | None) -> Shape:
         return self._input_shape if source is None else source.output_shape

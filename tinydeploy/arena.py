@@ -9,6 +9,7 @@ from typing import Literal
 from tinydeploy.compiler import Program
 from tinydeploy.kernels.striped import line_bytes
 from tinydeploy.ops.row_chain import RowChain
+from tinydeploy.stripes import stripes
 
 SpanKind = Literal["input", "activation", "output", "rows", "scratch"]
 
@@ -90,17 +91,18 @@ def _spans(program: Program) -> Iterator[Span]:
 def _scratch(program: Program, number: int, offset: int, size_bytes: int) -> Iterator[Span]:
     """A step's working memory: of a chain, its line buffers, and what the kernels take after them."""
     step = program.steps[number]
-    stripes = step.implementation.stripes
-    if stripes is None:
+    made = step.implementation.stripes
+    if made is None:
         yield Span(step.op.name, "scratch", offset, size_bytes, number, number)
         return
     assert isinstance(step.op, RowChain)
-    tensors, sizes = step.op.inside(program.graph).tensors, line_bytes(step.op, program.graph)
-    for tensor, at in stripes.lines.items():
+    tensors = step.op.inside(program.graph).tensors
+    sizes = line_bytes(step.op, program.graph, stripes(step.op, program.graph))
+    for tensor, at in made.lines.items():
         yield Span(tensors[tensor].name, "rows", offset + at, sizes[tensor], number, number)
-    if size_bytes > stripes.scratch_offset:
-        start = offset + stripes.scratch_offset
-        yield Span(step.op.name, "scratch", start, size_bytes - stripes.scratch_offset, number, number)
+    if size_bytes > made.scratch_offset:
+        start = offset + made.scratch_offset
+        yield Span(step.op.name, "scratch", start, size_bytes - made.scratch_offset, number, number)
 
 
 def _kind(op: object) -> str:

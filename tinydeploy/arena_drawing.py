@@ -17,12 +17,12 @@ from rich.style import Style
 from rich.text import Text
 
 from tinydeploy.arena import ArenaMap, Span
+from tinydeploy.kernels.base import ALIGNMENT, aligned
 
 MARKS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 _COLUMNS = 80
 _ROWS = 24
 _MOST_PER_STEP = 8  # characters
-_ALIGNMENT = 8
 # Colours of letters; neighbours in time differ. The letters alone say it all.
 _COLORS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_green")
 
@@ -53,7 +53,7 @@ class ArenaDrawing:
 
 
 def _panel(arena: ArenaMap, steps: range, per_step: int, axis: int, free: str) -> list[Text]:
-    row_bytes = max(-(-arena.arena_bytes // _ROWS // _ALIGNMENT) * _ALIGNMENT, _ALIGNMENT)
+    row_bytes = max(aligned(-(-arena.arena_bytes // _ROWS)), ALIGNMENT)
     lines = []
     for row in reversed(range(-(-arena.arena_bytes // row_bytes))):
         low = row * row_bytes

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 
 from tinydeploy.errors import UsageError
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Implementation
+from tinydeploy.kernels.base import Implementation, aligned
 from tinydeploy.kernels.striped import line_bytes, permitted_overlap
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.ops.row_chain import RowChain, join, replace_by_chain
-from tinydeploy.plan import ALIGNMENT, Step, plan_memory
-from tinydeploy.stripes import reach
+from tinydeploy.plan import Step, plan_memory
+from tinydeploy.stripes import reach, stripes
 
 # Operators in a chain at most, and rows of its output per stripe: more rows cost more memory than they save time.
 _LONGEST = 8
@@ -110,9 +110,10 @@ class _Search:
             first, last = ends
             ops = self._graph.ops[first : last + 1]
             chain = join(self._graph, ops, _ROWS, streamed=self._streamed and first == 0)
-            lines = sum(-(-size // ALIGNMENT) * ALIGNMENT for size in line_bytes(chain, self._graph).values())
+            cuts = stripes(chain, self._graph)
+            lines = sum(aligned(size) for size in line_bytes(chain, self._graph, cuts).values())
             scratch = max(self._kernels[at].scratch_bytes for at in range(first, last + 1))
-            overlap = permitted_overlap(chain, self._graph)
+            overlap = permitted_overlap(chain, self._graph, cuts)
             self._chains[ends] = chain, Implementation("", "", {}, scratch_bytes=lines + scratch, overlap=overlap)
         return self._chains[ends]
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Implementation, Overlap
+from tinydeploy.kernels.base import ALIGNMENT, Implementation, Overlap, aligned
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.ops.row_chain import RowChain
 
-ALIGNMENT = 8
 # Orders in which first fit is tried.
 _ORDERS = 205
 
@@ -59,7 +58,7 @@ def plan_memory(graph: Graph, steps: Sequence[Step], *, orders: int = _ORDERS) -
     tensors = {tensor: offset for buffer, offset in placed for tensor in buffer.tensors}
     scratch = {buffer.first: offset for buffer, offset in placed if not buffer.tensors}
     arena = max(offset + buffer.size_bytes for buffer, offset in placed)
-    return MemoryPlan(_aligned(arena), tuple(placed), tensors, scratch)
+    return MemoryPlan(aligned(arena), tuple(placed), tensors, scratch)
 
 
 def streamed_input(steps: Sequence[Step]) -> int | None:
@@ -167,7 +166,7 @@ def arrange(
         size = max((offset + buffer.size_bytes for buffer, offset in placed), default=0)
         if best_size < 0 or size < best_size:
             best, best_size = placed, size
-        if best_size <= _aligned(floor):
+        if best_size <= aligned(floor):
             return best
     both_ends = _from_both_ends(buffers)
     if both_ends and max(offset + buffer.size_bytes for buffer, offset in both_ends) < best_size:
@@ -185,7 +184,7 @@ def _first_fit(
     placed: list[tuple[Buffer, int]] = []
     for buffer in buffers:
         rivals = [(other, start) for other, start in placed if other.overlaps(buffer)]
-        candidates = {0, *(_aligned(start + other.size_bytes) for other, start in rivals)}
+        candidates = {0, *(aligned(start + other.size_bytes) for other, start in rivals)}
         for other, start in rivals:
             if (rule := permitted.get((buffer, other))) is not None:
                 candidates.add(_partner(start, rule, of_input=True))
@@ -223,12 +222,12 @@ def _from_both_ends(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]] | Non
     """Every second buffer low, the others high, in just the space that is alive at the worst step; None if one does not
     fit."""
     capacity = max(
-        (sum(_aligned(b.size_bytes) for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0
+        (sum(aligned(b.size_bytes) for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0
     )
     placed: list[tuple[Buffer, int]] = []
     for number, buffer in enumerate(sorted(buffers, key=lambda b: (b.first, -b.last))):
-        size = _aligned(buffer.size_bytes)
-        taken = sorted((start, start + _aligned(b.size_bytes)) for b, start in placed if b.overlaps(buffer))
+        size = aligned(buffer.size_bytes)
+        taken = sorted((start, start + aligned(b.size_bytes)) for b, start in placed if b.overlaps(buffer))
         ends = [0, *(end for _, end in taken)]
         gaps = [(low, high) for low, high in zip(ends, [*(start for start, _ in taken), capacity], strict=True)]
         fits = [(low, high) for low, high in gaps if high - low >= size]
@@ -236,7 +235,3 @@ def _from_both_ends(buffers: Sequence[Buffer]) -> list[tuple[Buffer, int]] | Non
             return None
         placed.append((buffer, fits[0][0] if number % 2 == 0 else fits[-1][1] - size))
     return placed
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -7,6 +7,7 @@ slides down when a stripe is done.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tinydeploy.graph import Graph
@@ -135,24 +136,21 @@ def stripes(chain: RowChain, graph: Graph) -> tuple[Stripe, ...]:
     return tuple(result)
 
 
-def line_rows(chain: RowChain, graph: Graph) -> dict[int, int]:
-    """The most rows that each line buffer holds at a time."""
-    cuts = stripes(chain, graph)
+def line_rows(chain: RowChain, cuts: Sequence[Stripe]) -> dict[int, int]:
+    """The most rows that each line buffer holds at a time, by the chain's stripes."""
     return {
         tensor: max(stripe.held[tensor].last - stripe.held[tensor].first for stripe in cuts)
         for tensor in line_tensors(chain)
     }
 
 
-def overlap_gap_bytes(chain: RowChain, graph: Graph) -> int:
+def overlap_gap_bytes(chain: RowChain, graph: Graph, cuts: Sequence[Stripe]) -> int:
     """How many bytes before its dying first input the output must start at least, so that no row is overwritten that
-    is still to be read. An operator of two operands at the chain's end may read an element where it writes it, but not
-    after it: never less than 0 then. A gather there writes only after the rows that it reads."""
+    is still to be read by the chain's stripes. An operator of two operands at the chain's end may read an element where
+    it writes it, but not after it: never less than 0 then. A gather there writes only after the rows that it reads."""
     source, output = graph.tensors[chain.inputs[0]], graph.tensors[chain.output]
     row_in, row_out = (t.size_bytes // t.shape[1] for t in (source, output))
-    inside = chain.inside(graph)
-    readers = [(n, reach(op, inside)) for n, op in enumerate(chain.ops) if chain.inputs[0] in op.inputs]
-    cuts = stripes(chain, graph)
+    readers = [number for number, op in enumerate(chain.ops) if chain.inputs[0] in op.inputs]
     writer = len(chain.ops) - 1
     apart = isinstance(chain.ops[-1], ChannelGather)
     gap = 0 if isinstance(chain.ops[-1], BinaryOp) and chain.inputs[0] in chain.ops[-1].inputs else -source.size_bytes
@@ -161,7 +159,7 @@ def overlap_gap_bytes(chain: RowChain, graph: Graph) -> int:
         if written is None:
             continue
         needed = source.shape[1]
-        for reader, _ in readers:
+        for reader in readers:
             later = (cut.parts[reader] for cut in cuts[number + (not (apart and reader == writer)) :])
             needed = min(needed, next((part.input_first for part in later if part is not None), needed))
         gap = max(gap, written.last * row_out - needed * row_in)

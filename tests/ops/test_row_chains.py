@@ -95,8 +95,9 @@ def test_no_row_is_computed_twice_and_none_is_read_before_it_is_there() -> None:
             inside = op.inside(program.graph)
             done = {t: 0 for inner in op.ops for t in (*inner.inputs, inner.output)}
             done |= {t: inside.tensors[t].shape[1] for t in op.inputs}
-            rows = line_rows(op, program.graph)
-            for stripe in stripes(op, program.graph):
+            cuts = stripes(op, program.graph)
+            rows = line_rows(op, cuts)
+            for stripe in cuts:
                 for inner, part in zip(op.ops, stripe.parts, strict=True):
                     if part is None:
                         continue

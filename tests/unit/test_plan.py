@@ -18,9 +18,9 @@ from support.strategies import Network, networks, seeded_network
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import CORES, Core
 from tinydeploy.errors import UsageError
-from tinydeploy.kernels.base import Overlap
+from tinydeploy.kernels.base import ALIGNMENT, Overlap, aligned
 from tinydeploy.ops.reshape import Reshape
-from tinydeploy.plan import ALIGNMENT, Buffer, arrange
+from tinydeploy.plan import Buffer, arrange
 from tinydeploy.tflite import read_model
 
 # What the reference models need with the DSP kernels; a plan that needs more has become worse.
@@ -30,10 +30,6 @@ ARENA_BYTES = {
     "pretrainedResnet_quant": 34_208,
     "vww_96_int8": 36_912,
 }
-
-
-def aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def arena_of(placed: list[tuple[Buffer, int]]) -> int:

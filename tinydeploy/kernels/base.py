@@ -16,7 +16,15 @@ from tinydeploy.ops.base import Requant, Window
 if TYPE_CHECKING:
     from tinydeploy.kernels.striped import Stripes
 
+ALIGNMENT = 8
+"""Of every buffer in the arena, in bytes."""
+
 Shape = Mapping[str, int | str | bool | tuple[int, ...]]
+
+
+def aligned(size_bytes: int) -> int:
+    """A size up to where the next buffer may begin."""
+    return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinydeploy.graph import Graph, Tensor
-from tinydeploy.kernels.base import Constant, Implementation, Overlap
+from tinydeploy.kernels.base import Constant, Implementation, Overlap, aligned
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.stripes import Part, Stripe, cut, line_rows, line_tensors, overlap_gap_bytes, stripes
-
-_ALIGNMENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,15 @@ class Stripes:
         return tuple(found.values())
 
 
-def line_bytes(chain: RowChain, graph: Graph) -> dict[int, int]:
-    """The size of each line buffer."""
+def line_bytes(chain: RowChain, graph: Graph, cuts: Sequence[Stripe]) -> dict[int, int]:
+    """The size of each line buffer, by the chain's stripes."""
     inside = chain.inside(graph)
-    return {t: rows * _row_bytes(inside.tensors[t]) for t, rows in line_rows(chain, graph).items()}
+    return {t: rows * _row_bytes(inside.tensors[t]) for t, rows in line_rows(chain, cuts).items()}
 
 
-def permitted_overlap(chain: RowChain, graph: Graph) -> Overlap | None:
+def permitted_overlap(chain: RowChain, graph: Graph, cuts: Sequence[Stripe]) -> Overlap | None:
     """Where the output may lie over the input; None for a streamed input, which is not there."""
-    return None if chain.streamed else Overlap(overlap_gap_bytes(chain, graph))
+    return None if chain.streamed else Overlap(overlap_gap_bytes(chain, graph, cuts))
 
 
 def implement(chain: RowChain, graph: Graph, select: Callable[[Op, Graph], Implementation]) -> Implementation:
@@ -114,9 +112,9 @@ def implement(chain: RowChain, graph: Graph, select: Callable[[Op, Graph], Imple
         else:
             phases[-1] = joined
     offsets, end = {}, 0
-    for tensor, size in line_bytes(chain, graph).items():
+    for tensor, size in line_bytes(chain, graph, cuts).items():
         offsets[tensor] = end
-        end += -(-size // _ALIGNMENT) * _ALIGNMENT
+        end += aligned(size)
     # Offsets count from stripe 0, also in the phases that begin later.
     done = Stripes(len(cuts), tuple(_from_zero(phase) for phase in phases), offsets, end, chain.streamed)
     return Implementation(
@@ -125,7 +123,7 @@ def implement(chain: RowChain, graph: Graph, select: Callable[[Op, Graph], Imple
         {},
         _constants(done),
         scratch_bytes=end + max(k.scratch_bytes for k in done.kernels),
-        overlap=permitted_overlap(chain, graph),
+        overlap=permitted_overlap(chain, graph, cuts),
         stripes=done,
     )
 

@@ -15,19 +15,11 @@ import numpy as np
 
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph, Tensor, verify
-from tinydeploy.ops.base import Op
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.ops.gather import ChannelGather
 from tinydeploy.passes.channel_moves import as_view
-from tinydeploy.passes.channelwise import (
-    Channels,
-    channelwise_inputs,
-    depth,
-    on_channels,
-    regathered,
-    with_outputs,
-)
+from tinydeploy.passes.channelwise import Channels, channelwise_inputs, depth, with_channels
 
 
 def order_channels(graph: Graph) -> Graph:
@@ -35,7 +27,7 @@ def order_channels(graph: Graph) -> Graph:
     if not any(isinstance(op, ChannelGather) for op in graph.ops):
         return graph
     orders = _orders(graph)
-    ops = tuple(as_view(_reordered(op, graph, orders), graph) for op in graph.ops)
+    ops = tuple(as_view(with_channels(op, graph, orders), graph) for op in graph.ops)
     tensors = {index: _renamed(tensor, orders[index]) for index, tensor in graph.tensors.items()}
     return verify(replace(graph, tensors=tensors, ops=ops))
 
@@ -111,24 +103,6 @@ def _by_taker(graph: Graph, one: int, classes: dict[int, int], blocks: dict[int,
                 key[op.taken[here, 1]] = goal[here]
                 keys.append(key)
     return tuple(keys)
-
-
-def _reordered(op: Op, graph: Graph, orders: dict[int, Channels]) -> Op:
-    output, inputs = orders[op.output], [orders[tensor] for tensor in op.inputs]
-    if isinstance(op, ChannelGather):
-        return regathered(op, output, inputs)
-    if isinstance(op, Conv2D):
-        sorted_outputs = with_outputs(op, output)
-        size = op.weights.shape[3]
-        # The channels of a group stay in it: each filter's own are sorted as theirs.
-        group = output // (len(output) // op.groups)
-        own = inputs[0].reshape(op.groups, size) - size * np.arange(op.groups)[:, None]
-        columns = own[group][:, None, None, :]
-        return replace(sorted_outputs, weights=np.take_along_axis(sorted_outputs.weights, columns, axis=3))
-    if isinstance(op, FullyConnected):
-        rows = with_outputs(op, output)
-        return replace(rows, weights=rows.weights[:, inputs[0]]) if len(inputs[0]) == op.weights.shape[1] else rows
-    return on_channels(op, graph, output) if channelwise_inputs(op, graph) else op
 
 
 def _renamed(tensor: Tensor, order: Channels) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -52,10 +52,31 @@ def channelwise_inputs(op: Op, graph: Graph) -> tuple[int, ...]:
     return op.inputs if alone else ()
 
 
-def on_channels(op: Op, graph: Graph, channels: Channels) -> Op:
+def with_channels(op: Op, graph: Graph, channels: Mapping[int, Channels]) -> Op:
+    """`op` where each of its tensors has just these channels, in this order. Filters lose the weights of inputs that
+    are gone; where the operator can have nothing else, the channels must be all, in their order."""
+    outputs, inputs = channels[op.output], channels[op.inputs[0]]
+    if isinstance(op, ChannelGather):
+        return _regathered(op, outputs, [channels[tensor] for tensor in op.inputs])
+    if isinstance(op, FullyConnected):
+        rows = _with_outputs(op, outputs)
+        whole = op.weights.shape[1] == depth(graph, op.inputs[0])
+        return replace(rows, weights=rows.weights[:, inputs]) if whole else rows
+    if isinstance(op, Conv2D):
+        filters = _with_outputs(op, outputs)
+        size = op.weights.shape[3]
+        # The channels of a group stay in it: each filter's own are sorted as theirs.
+        group = outputs // (depth(graph, op.output) // op.groups)
+        own = inputs.reshape(op.groups, -1) - size * np.arange(op.groups)[:, None]
+        columns = own[group][:, None, None, :]
+        return replace(filters, weights=np.take_along_axis(filters.weights, columns, axis=3))
+    return _on_channels(op, outputs) if channelwise_inputs(op, graph) else op
+
+
+def _on_channels(op: Op, channels: Channels) -> Op:
     """A channelwise operator where its inputs and its output have just these channels, in this order."""
     if isinstance(op, DepthwiseConv2D):
-        return with_outputs(op, channels)
+        return _with_outputs(op, channels)
     if isinstance(op, Mean):
         return replace(op, inner=len(channels))
     if isinstance(op, Pad):
@@ -66,13 +87,13 @@ def on_channels(op: Op, graph: Graph, channels: Channels) -> Op:
     return op
 
 
-def with_outputs(op: Weighted, channels: Channels) -> Weighted:
+def _with_outputs(op: Weighted, channels: Channels) -> Weighted:
     """An operator with weights that computes these output channels in this order."""
     by_channel = op.weights[..., channels] if isinstance(op, DepthwiseConv2D) else op.weights[channels]
     return replace(op, weights=by_channel, bias=op.bias[channels], requant=_some(op.requant, channels))
 
 
-def regathered(op: ChannelGather, outputs: Channels, inputs: Sequence[Channels]) -> ChannelGather:
+def _regathered(op: ChannelGather, outputs: Channels, inputs: Sequence[Channels]) -> ChannelGather:
     """A gather of these output channels, from inputs that have just these channels, all in this order."""
     places = [{int(channel): at for at, channel in enumerate(channels)} for channels in inputs]
     taken = [(source, places[source][channel]) for source, channel in op.taken[outputs].tolist()]

@@ -19,14 +19,7 @@ from tinydeploy.ops.base import Op
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.ops.gather import ChannelGather
-from tinydeploy.passes.channelwise import (
-    Channels,
-    channelwise_inputs,
-    depth,
-    on_channels,
-    regathered,
-    with_outputs,
-)
+from tinydeploy.passes.channelwise import Channels, channelwise_inputs, depth, with_channels
 from tinydeploy.passes.ranges import Range, channel_ranges, padded
 
 Kept = dict[int, Channels]
@@ -40,7 +33,7 @@ def remove_constant_channels(graph: Graph) -> Graph:
     kept = _kept_channels(graph, ranges)
     if all(len(kept[t]) == depth(graph, t) for t in kept):
         return graph
-    ops = tuple(_narrowed(op, graph, ranges, kept) for op in graph.ops)
+    ops = tuple(with_channels(_folded(op, graph, ranges, kept), graph, kept) for op in graph.ops)
     tensors = {index: _narrow(tensor, kept.get(index)) for index, tensor in graph.tensors.items()}
     return verify(replace(graph, tensors=tensors, ops=ops))
 
@@ -112,25 +105,16 @@ def _narrow(tensor: Tensor, kept: Channels | None) -> Tensor:
     return replace(tensor, shape=shape, channels=tuple(int(channel) for channel in kept))
 
 
-def _narrowed(op: Op, graph: Graph, ranges: dict[int, Range], kept: Kept) -> Op:
-    outputs, inputs = kept[op.output], kept[op.inputs[0]]
-    if isinstance(op, Conv2D) and op.groups == 1:
-        weights = op.weights[outputs].astype(np.int64)
-        constant = _constant_part(ranges[op.inputs[0]], inputs, op.input_zero_point)
-        narrow = with_outputs(op, outputs)
-        folded = wrap_int32(narrow.bias + (weights * constant).sum(axis=(1, 2, 3)))
-        return replace(narrow, weights=narrow.weights[..., inputs], bias=folded)
-    if isinstance(op, FullyConnected) and op.rows == 1:
-        rows = with_outputs(op, outputs)
-        if op.weights.shape[1] != depth(graph, op.inputs[0]):
-            return rows
-        weights = op.weights[outputs].astype(np.int64)
-        constant = _constant_part(ranges[op.inputs[0]], inputs, op.input_zero_point)
-        folded = wrap_int32(rows.bias + (weights * constant).sum(axis=1))
-        return replace(rows, weights=rows.weights[:, inputs], bias=folded)
-    if isinstance(op, ChannelGather):
-        return regathered(op, outputs, [kept[tensor] for tensor in op.inputs])
-    return on_channels(op, graph, outputs) if channelwise_inputs(op, graph) else op
+def _folded(op: Op, graph: Graph, ranges: dict[int, Range], kept: Kept) -> Op:
+    """`op` with what the channels that go contribute to its sums in its biases."""
+    source = op.inputs[0]
+    dense = isinstance(op, Conv2D) and op.groups == 1
+    one_row = isinstance(op, FullyConnected) and op.rows == 1 and op.weights.shape[1] == depth(graph, source)
+    if not isinstance(op, Conv2D | FullyConnected) or not (dense or one_row):
+        return op
+    constant = _constant_part(ranges[source], kept[source], op.input_zero_point)
+    parts = op.weights.astype(np.int64) * constant
+    return replace(op, bias=wrap_int32(op.bias + parts.reshape(len(parts), -1).sum(axis=1)))
 
 
 def _constant_part(source: Range, kept: Channels, zero_point: int) -> Channels:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinydeploy import stamp
 from tinydeploy.boards import Board, load_board
-from tinydeploy.errors import ModelError, OutputError, UsageError
+from tinydeploy.errors import OutputError, UsageError
 from tinydeploy.fit import require_fit
 from tinydeploy.image import Image, read_image
 from tinydeploy.optimize import Optimize
@@ -27,7 +27,6 @@ from tinydeploy.toolchain import Toolchain, build_project
 
 if TYPE_CHECKING:
     from tinydeploy.compiler import Program
-    from tinydeploy.graph import Graph
     from tinydeploy.job import Job
     from tinydeploy.method import Method
     from tinydeploy.training_cache import Trained
@@ -191,6 +190,7 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
     from tinydeploy.codegen import generate
     from tinydeploy.compiler import compile_graph
     from tinydeploy.job import obtain
+    from tinydeploy.proof import prove
     from tinydeploy.tflite import read_model
     from tinydeploy.training_report import TRAINING_REPORT, training_report
 
@@ -220,7 +220,7 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
     sources = generate(program, trained.class_names if trained else None, pixels)
     stage("prove    numpy reference and TFLite Micro on test samples")
     samples = _samples(request, program, trained)
-    _prove(graph, program, data, samples)
+    prove(data, (graph, program.graph), samples["inputs"][0])
     manifest = {
         "format": 1,
         "board": board.name,
@@ -269,6 +269,7 @@ def _samples(request: Request, program: Program, trained: Trained | None) -> dic
     import numpy as np
 
     from tinydeploy.graph import NUMPY_DTYPES
+    from tinydeploy.proof import random_inputs
 
     source = program.graph.tensors[program.graph.input]
     dtype = np.dtype(NUMPY_DTYPES[source.dtype])
@@ -276,11 +277,7 @@ def _samples(request: Request, program: Program, trained: Trained | None) -> dic
     if trained is not None:
         return {"inputs": trained.inputs[:STORED_SAMPLES], "labels": trained.labels[:STORED_SAMPLES]}
     if request.samples is None:
-        generator = np.random.default_rng(0)
-        if dtype.kind == "f":
-            return {"inputs": generator.uniform(-1, 1, (RANDOM_SAMPLES, *shape)).astype(dtype)}
-        limits = np.iinfo(str(dtype))
-        return {"inputs": generator.integers(limits.min, limits.max + 1, (RANDOM_SAMPLES, *shape), dtype)}
+        return {"inputs": random_inputs(source, RANDOM_SAMPLES)}
     try:
         with np.load(request.samples, allow_pickle=False) as stored:
             found = {name: stored[name] for name in ("inputs", "labels") if name in stored}
@@ -302,30 +299,6 @@ def _samples(request: Request, program: Program, trained: Trained | None) -> dic
         )
     found["inputs"] = inputs.reshape(len(inputs), *shape)[:STORED_SAMPLES]
     return {name: array[:STORED_SAMPLES] for name, array in found.items()}
-
-
-def _prove(graph: Graph, program: Program, data: bytes, samples: Mapping[str, Any]) -> None:
-    """The compiler's own understanding of the model against TFLite Micro, every tensor of one sample, bit for bit; and
-    the simplified graph against that."""
-    import numpy as np
-
-    from tinydeploy import oracle
-    from tinydeploy.reference import run_graph
-
-    sample = samples["inputs"][0]
-    theirs = oracle.run_all_tensors(data, sample)
-    for proved in (graph, program.graph):
-        ours = run_graph(proved, sample)
-        for op in proved.ops:
-            channels = proved.tensors[op.output].channels
-            if op.output not in theirs:
-                continue
-            want = theirs[op.output] if channels is None else theirs[op.output][..., channels]
-            if ours[op.output].tobytes() != np.ascontiguousarray(want).tobytes():
-                raise ModelError(
-                    f"{graph.name}: operator {op.index} ({op.kind}) gives other values than TFLite Micro; please "
-                    "report this model"
-                )
 
 
 def _npz(arrays: Mapping[str, Any]) -> bytes:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinydeploy import __version__
+from tinydeploy.cli_export import export
 from tinydeploy.cli_files import FILE as _FILE
 from tinydeploy.cli_files import FOLDER as _FOLDER
 from tinydeploy.cli_files import write_text as _write_text
@@ -22,8 +22,7 @@ from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
 from tinydeploy.optimize import OPTIMIZE
 
 if TYPE_CHECKING:
-    from tinydeploy.project import Project
-    from tinydeploy.session import Session
+    pass
 
 _BENCH_MACS = 200_000_000
 
@@ -116,6 +115,10 @@ def build(json_file: Path | None, **options: Any) -> None:
     _write_text(json_file, build_json(result))
 
 
+def _say(line: str) -> None:
+    click.echo(f"device: {line}", err=True)
+
+
 _PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this folder or the last build when left out.")
 
 
@@ -127,6 +130,7 @@ _PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this fo
 def bench(port: str | None, project: Path | None, count: int | None, json_file: Path | None) -> None:
     """Run inference on the device at PORT, or on a virtual board, and measure it."""
     from tinydeploy.bench import bench as run
+    from tinydeploy.connection import connected
     from tinydeploy.image import read_image
     from tinydeploy.project import find_project
     from tinydeploy.report import measurement_json, measurement_report
@@ -138,7 +142,7 @@ def bench(port: str | None, project: Path | None, count: int | None, json_file: 
     if count is None:
         # A few seconds on the virtual board.
         count = min(100, max(10, _BENCH_MACS // max(1, found.macs)))
-    with _session(port, found) as session, counter("samples") as progress:
+    with connected(found, port, on_text=_say) as session, counter("samples") as progress:
         measurement = run(found, session, image, count=count, progress=progress)
     print_report(measurement_report(measurement))
     _write_text(json_file, measurement_json(measurement))
@@ -166,6 +170,7 @@ def verify(
     json_file: Path | None,
 ) -> None:
     """Compare every tensor in the device's memory with TFLite Micro's, bit for bit."""
+    from tinydeploy.connection import connected
     from tinydeploy.project import find_project, load_project
     from tinydeploy.report import verification_json, verification_report
     from tinydeploy.tables import print_report
@@ -185,7 +190,7 @@ def verify(
         found = load_project(built.folder)
     else:
         found = find_project(project)
-    with _session(port, found) as session, counter("inputs") as progress:
+    with connected(found, port, on_text=_say) as session, counter("inputs") as progress:
         verification = run(found, session, found.samples().inputs[:count], progress=progress)
     print_report(verification_report(verification))
     _write_text(json_file, verification_json(verification))
@@ -317,35 +322,4 @@ def _inspect_file(
 cli.add_command(sweep)
 cli.add_command(fit)
 cli.add_command(mlperf)
-
-
-@contextlib.contextmanager
-def _session(port: str | None, project: Project) -> Iterator[Session]:
-    """A session with the device at `port`, or with a virtual board that boots the project's firmware."""
-    from tinydeploy.boards import project_board
-    from tinydeploy.session import Session
-    from tinydeploy.transport import SerialTransport, Transport, VirtualTransport
-
-    board = project_board(project.folder, project.board)
-    transport: Transport
-    place_input = None
-    if port is None:
-        from tinydeploy.image import read_image
-        from tinydeploy.virtual import VirtualBoard
-
-        virtual = VirtualBoard(board, project.elf)
-        transport = VirtualTransport(virtual, board.uart.baud)
-        # A streamed input stands in the firmware's own buffer, any other in the arena.
-        offset = project.input.offset_bytes
-        home = read_image(project.elf).symbol("streamed_input" if offset is None else "arena")
-        if home is not None:
-            place_input = functools.partial(virtual.poke, home.address + (offset or 0))
-    else:
-        transport = SerialTransport(port, board.uart.baud)
-    session = Session(
-        transport, on_text=lambda line: click.echo(f"device: {line.rstrip()}", err=True), place_input=place_input
-    )
-    try:
-        yield session
-    finally:
-        session.close()
+cli.add_command(export)

@@ -75,7 +75,8 @@ CORES: dict[str, Core] = {
         Core(
             name="m33",
             title="Cortex-M33",
-            zig_cpu="cortex_m33+fp_armv8d16sp",
+            # The DSP extension is optional in Armv8-M; without the word zig leaves it out.
+            zig_cpu="cortex_m33+dsp+fp_armv8d16sp",
             zig_target="thumb-freestanding-eabihf",
             gcc_flags=("-mcpu=cortex-m33", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
             dsp=True,

@@ -8,6 +8,7 @@ enum {
     INVOKE = 0x04,
     RUN_STEP = 0x05,
     DIGEST = 0x06,
+    ABOUT = 0x08,
     RESPONSE = 0x80,
     BUSY = 0xFE,
     ERROR = 0xFF,
@@ -222,6 +223,22 @@ static void run_step(td_link_t *link, const td_frame_t *request) {
     send_answer(link, request);
 }
 
+/* How the core runs now, and how it was compiled. */
+static void about(td_link_t *link, const td_frame_t *request) {
+    const td_target_t *target = link->target;
+    uint32_t registers[TD_LINK_STATE_REGISTERS] = {0};
+    for (size_t i = 0; target->state_registers != NULL && i < TD_LINK_STATE_REGISTERS; i++) {
+        const uintptr_t address = target->state_registers[i];
+        if (address != 0) {
+            registers[i] = *(const volatile uint32_t *)address;
+        }
+    }
+    begin(link, request, ABOUT | RESPONSE, sizeof registers + target->about_bytes);
+    td_encoder_put(&link->encoder, registers, sizeof registers);
+    td_encoder_put(&link->encoder, target->about, target->about_bytes);
+    td_encoder_end(&link->encoder);
+}
+
 static void dispatch(td_link_t *link, const td_frame_t *request) {
     if (request->type == HELLO) {
         hello(link, request);
@@ -251,6 +268,9 @@ static void dispatch(td_link_t *link, const td_frame_t *request) {
         break;
     case DIGEST:
         digest(link, request);
+        break;
+    case ABOUT:
+        about(link, request);
         break;
     default:
         refuse(link, request, ERROR_TYPE, request->type);

@@ -11,6 +11,7 @@
 
 #define TD_LINK_PROTOCOL 1u
 #define TD_LINK_MAX_RUNS 16u /* of one INVOKE */
+#define TD_LINK_STATE_REGISTERS 5u
 
 /* A string literal and its size without the terminator, at most 255. */
 typedef struct {
@@ -36,6 +37,9 @@ typedef struct {
     const uint8_t *arena;
     uint32_t arena_bytes;
     uint32_t step_count;
+    const uintptr_t *state_registers; /* addresses that ABOUT reads, 0 for none; NULL: no list */
+    const char *about;                /* lines that follow in its answer */
+    uint16_t about_bytes;
     td_transmit_t *transmit;                   /* returns when the data are queued */
     void (*drain)(void);                       /* returns when all is on the wire */
     uint32_t (*invoke)(uint32_t *stack_bytes); /* one run: its cycles and its stack */

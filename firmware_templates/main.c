@@ -14,6 +14,24 @@
 
 _Static_assert(sizeof MODEL_NAME <= 256, "the link sends names of at most 255 bytes");
 
+/* What the Makefile compiles the model with. */
+#ifndef TD_MODEL_FLAGS
+#define TD_MODEL_FLAGS ""
+#endif
+
+/* What the compiler was told that the core has, and so what the kernels use. */
+#ifdef __ARM_FEATURE_MVE
+#define KERNELS "mve"
+#elif defined __ARM_FEATURE_DSP
+#define KERNELS "dsp"
+#else
+#define KERNELS "portable"
+#endif
+
+/* For hosts that ask what makes the firmware slow: see ABOUT in docs/PROTOCOL.md. */
+static const char about[] = KERNELS "\n" __VERSION__ "\n" TD_MODEL_FLAGS;
+static const uintptr_t state_registers[TD_LINK_STATE_REGISTERS] = {BOARD_STATE_REGISTERS};
+
 #if MODEL_STREAMED
 /* Stands for the camera that pushes rows: the model itself never holds an input in full. */
 static model_input_t streamed_input[MODEL_INPUT_ELEMENTS];
@@ -66,6 +84,9 @@ int main(void) {
         .arena = model_arena(),
         .arena_bytes = MODEL_ARENA_BYTES,
         .step_count = MODEL_STEP_COUNT,
+        .about = about,
+        .about_bytes = sizeof about - 1,
+        .state_registers = state_registers,
         .transmit = uart_write,
         .drain = uart_flush,
         .invoke = invoke,

@@ -19,6 +19,7 @@ from tinydeploy.boards import Board, Pin
 from tinydeploy.errors import BoardError, OutputError
 from tinydeploy.families import FAMILIES
 from tinydeploy.families.uarts import UART_DRIVERS
+from tinydeploy.memory_state import state_registers
 from tinydeploy.placement import Placement, place
 from tinydeploy.resources import resource_dir
 from tinydeploy.rp2040_boot import second_stage
@@ -162,6 +163,7 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
         "clock_defines": _clock_defines(board),
         "vectors": _vectors(board),
         "gpio_port": gpio_port,
+        "state_registers": state_registers(board),
         "gcc_flags": " ".join(board.core.gcc_flags),
         "zig_flags": f"-target {board.core.zig_target} -mcpu={board.core.zig_cpu}",
         "flash_commands": _flash_commands(board),

@@ -29,6 +29,7 @@ _INVOKE = struct.Struct("<IH")
 _STEP = struct.Struct("<II")
 _DIGEST = struct.Struct("<BII")
 _REFUSAL = struct.Struct("<BI")
+_ABOUT = struct.Struct("<5I")
 
 
 def _crc32c_table() -> tuple[int, ...]:
@@ -53,6 +54,7 @@ class Kind(IntEnum):
     INVOKE = 0x04
     RUN_STEP = 0x05
     DIGEST = 0x06
+    ABOUT = 0x08
     RESPONSE = 0x80
     BUSY = 0xFE
     ERROR = 0xFF
@@ -144,6 +146,21 @@ class Invocation:
     output_crc: int
     stack_bytes: int
     cycles: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """How the device runs now, as ABOUT tells it: the registers CPUID, CCR and CPACR of the core, those of its flash
+    and of the flash's cache (0 where there is none); which kernels it has, by which compiler and with which flags."""
+
+    cpuid: int
+    ccr: int
+    cpacr: int
+    flash_register: int
+    cache_register: int
+    kernels: str
+    compiler: str
+    model_flags: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +365,14 @@ def parse_invoke(payload: bytes) -> Invocation | None:
 def parse_run_step(payload: bytes) -> int | None:
     """The cycles in RUN_STEP's response; None when it is not one."""
     return int.from_bytes(payload, "little") if len(payload) == 4 else None
+
+
+def parse_about(payload: bytes) -> About | None:
+    """The payload of ABOUT's response; None when it is not one."""
+    lines = payload[_ABOUT.size :].decode("utf-8", "replace").split("\n")
+    if len(payload) < _ABOUT.size or len(lines) < 3:
+        return None
+    return About(*_ABOUT.unpack_from(payload), *lines[:3])
 
 
 def parse_refusal(payload: bytes) -> Refusal | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tinydeploy import protocol
 from tinydeploy.errors import MismatchError
 from tinydeploy.exchange import Exchange, InterruptedLinkError, RefusedError, Request, Timing
-from tinydeploy.protocol import DeviceInfo, ErrorCode, Invocation, Kind, Region
+from tinydeploy.protocol import About, DeviceInfo, ErrorCode, Invocation, Kind, Region
 from tinydeploy.transport import Transport
 
 _RESTARTS = 4  # of one inference, after resets or another program's messages, before giving up
@@ -158,6 +158,19 @@ class Session:
         if len(payload) != 8:
             raise self._exchange.nonsense("DIGEST")
         return payload
+
+    def about(self) -> About | None:
+        """How the device runs now; None from firmware that is too old to tell."""
+        try:
+            (payload,) = self._exchange.exchange([Request(Kind.ABOUT, b"", _HELLO_RESPONSE_BYTES)])
+        except RefusedError as error:
+            if error.code == ErrorCode.TYPE:
+                return None
+            raise
+        about = protocol.parse_about(payload)
+        if about is None:
+            raise self._exchange.nonsense("ABOUT")
+        return about
 
     def infer(self, data: bytes, runs: int = 1) -> Inference:
         """The model's output for the input `data`, whatever happens on the way: a reset or another program's message

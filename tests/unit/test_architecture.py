@@ -25,7 +25,7 @@ LAYERS = (
     "flatbuffer stricttoml fit modm transport terminal reference oracle project _tensorflow mlperf_data",
     "families image ops zoo exchange datasets layer_noise export_sources",
     "boards toolchain tflite proof requant_solver lint session passes untrained folded method",
-    "placement board_new",
+    "placement board_new memory_state",
     "stripes firmware virtual evaluate quantize augment distill qat bench verify mlperf",
     "kernels checkpoint connection",
     "plan training_loop report stamp mlperf_report",

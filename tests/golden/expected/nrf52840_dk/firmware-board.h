@@ -26,6 +26,8 @@
 #define BOARD_RAM_BYTES 262144u
 #define BOARD_STACK_BYTES 8192u
 #define BOARD_IRQ_COUNT 48
+/* CPUID, CCR, CPACR, and the registers of the flash and of its cache; 0 where there is none. */
+#define BOARD_STATE_REGISTERS 0xE000ED00u, 0xE000ED14u, 0xE000ED88u, 0u, 0x4001E540u
 
 /* Clock tree, nrf52 */
 #define BOARD_CLOCK_SYSCLK_HZ 64000000u

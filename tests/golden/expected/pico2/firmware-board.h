@@ -26,6 +26,8 @@
 #define BOARD_RAM_BYTES 532480u
 #define BOARD_STACK_BYTES 8192u
 #define BOARD_IRQ_COUNT 52
+/* CPUID, CCR, CPACR, and the registers of the flash and of its cache; 0 where there is none. */
+#define BOARD_STATE_REGISTERS 0xE000ED00u, 0xE000ED14u, 0xE000ED88u, 0u, 0u
 #define BOARD_RP2_RESETS 0x40020000u
 #define BOARD_RP2_CLOCKS 0x40010000u
 #define BOARD_RP2_XOSC 0x40048000u

@@ -8,6 +8,7 @@ enum {
     INVOKE = 0x04,
     RUN_STEP = 0x05,
     DIGEST = 0x06,
+    SET_BAUD = 0x07,
     ABOUT = 0x08,
     RESPONSE = 0x80,
     BUSY = 0xFE,
@@ -89,12 +90,14 @@ static void hello(td_link_t *link, const td_frame_t *request) {
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size += 1u + names[i].size;
     }
+    size += sizeof target->fast_baud;
     begin(link, request, HELLO | RESPONSE, size);
     td_encoder_put(&link->encoder, numbers, sizeof numbers);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         td_encoder_put(&link->encoder, &names[i].size, 1);
         td_encoder_put(&link->encoder, names[i].text, names[i].size);
     }
+    td_encoder_put(&link->encoder, &target->fast_baud, sizeof target->fast_baud);
     td_encoder_end(&link->encoder);
 }
 
@@ -223,6 +226,29 @@ static void run_step(td_link_t *link, const td_frame_t *request) {
     send_answer(link, request);
 }
 
+/* Goes on at another rate when all that was queued is on the wire. */
+static void change_baud(td_link_t *link, uint32_t baud) {
+    link->baud = baud;
+    link->stray_bytes = 0;
+    link->target->set_baud(baud);
+}
+
+/* Answers at the rate of the request, and goes on at the one it names. */
+static void set_baud(td_link_t *link, const td_frame_t *request) {
+    const td_target_t *target = link->target;
+    if (request->size != 4) {
+        refuse(link, request, ERROR_SIZE, request->size);
+        return;
+    }
+    const uint32_t baud = td_load_u32(request->payload);
+    if (baud != target->baud && baud != target->fast_baud) {
+        refuse(link, request, ERROR_RANGE, target->fast_baud);
+        return;
+    }
+    respond(link, request, SET_BAUD | RESPONSE, NULL, 0);
+    change_baud(link, baud);
+}
+
 /* How the core runs now, and how it was compiled. */
 static void about(td_link_t *link, const td_frame_t *request) {
     const td_target_t *target = link->target;
@@ -272,6 +298,9 @@ static void dispatch(td_link_t *link, const td_frame_t *request) {
     case ABOUT:
         about(link, request);
         break;
+    case SET_BAUD:
+        set_baud(link, request);
+        break;
     default:
         refuse(link, request, ERROR_TYPE, request->type);
         break;
@@ -279,13 +308,16 @@ static void dispatch(td_link_t *link, const td_frame_t *request) {
 }
 
 void td_link_init(td_link_t *link, const td_target_t *target) {
-    *link = (td_link_t){.target = target};
+    *link = (td_link_t){.target = target, .baud = target->baud};
 }
 
 void td_link_receive(td_link_t *link, const uint8_t *data, size_t size) {
     for (size_t i = 0; i < size; i++) {
         if (td_decoder_push(&link->decoder, data[i]) == TD_EVENT_FRAME) {
+            link->stray_bytes = 0;
             dispatch(link, &link->decoder.frame);
+        } else if (link->baud != link->target->baud && ++link->stray_bytes > TD_LINK_STRAY_BYTES) {
+            change_baud(link, link->target->baud); /* whoever speaks, speaks at that rate */
         }
     }
 }

@@ -12,6 +12,9 @@
 #define TD_LINK_PROTOCOL 1u
 #define TD_LINK_MAX_RUNS 16u /* of one INVOKE */
 #define TD_LINK_STATE_REGISTERS 5u
+/* So many bytes without a frame end a rate that was set: several of the longest frames, lost one
+ * after the other, or a host that speaks at the board's own rate. */
+#define TD_LINK_STRAY_BYTES 8192u
 
 /* A string literal and its size without the terminator, at most 255. */
 typedef struct {
@@ -27,7 +30,8 @@ typedef struct {
     td_name_t model_sha256;
     td_name_t fingerprint;
     uint32_t core_hz;
-    uint32_t baud;
+    uint32_t baud;         /* after a reset */
+    uint32_t fast_baud;    /* the highest that the port takes; `baud` where there is only one */
     uint32_t window_bytes; /* bytes that the receiver keeps while the CPU computes */
     uint8_t *input;        /* may be overwritten by a run */
     uint32_t input_bytes;
@@ -42,6 +46,7 @@ typedef struct {
     uint16_t about_bytes;
     td_transmit_t *transmit;                   /* returns when the data are queued */
     void (*drain)(void);                       /* returns when all is on the wire */
+    void (*set_baud)(uint32_t baud);           /* one of the two; when all is on the wire */
     uint32_t (*invoke)(uint32_t *stack_bytes); /* one run: its cycles and its stack */
     uint32_t (*run_step)(uint32_t step);       /* cycles */
 } td_target_t;
@@ -52,6 +57,8 @@ typedef struct {
     td_encoder_t encoder;
     uint16_t session;   /* 0: none since reset */
     uint32_t next_step; /* that RUN_STEP may run; 0 always may */
+    uint32_t baud;
+    uint32_t stray_bytes; /* at a rate that was set: since the last frame */
     /* The answer to the last INVOKE or RUN_STEP, sent again when its request comes again. */
     bool answered;
     uint8_t answer_type;

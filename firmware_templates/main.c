@@ -75,6 +75,7 @@ int main(void) {
         .fingerprint = TD_NAME(MODEL_FINGERPRINT),
         .core_hz = BOARD_CORE_HZ,
         .baud = BOARD_UART_BAUD,
+        .fast_baud = BOARD_UART_FAST_BAUD,
         .window_bytes = UART_RX_RING_BYTES - 1u, /* the ring's one unused byte */
         .input = (uint8_t *)INPUT,
         .input_bytes = MODEL_INPUT_BYTES,
@@ -89,6 +90,7 @@ int main(void) {
         .state_registers = state_registers,
         .transmit = uart_write,
         .drain = uart_flush,
+        .set_baud = uart_set_baud,
         .invoke = invoke,
         .run_step = run_step,
     };

@@ -7,9 +7,11 @@
  *   uart_hw_request_transmit   the handler runs soon, and again whenever a byte can be sent
  *   uart_hw_end_transmit       no longer for that
  *   uart_hw_silence            no interrupts any more
+ *   uart_hw_set_divider        another baud rate, while nothing is being sent
  *   uart_hw_begin_interrupt    first in the handler: clears what is latched; true when bytes were
- * lost uart_hw_receive            takes one received byte, if there is one uart_hw_can_send,
- * uart_hw_send, uart_hw_all_sent
+ *                              lost
+ *   uart_hw_receive            takes one received byte, if there is one
+ *   uart_hw_can_send, uart_hw_send, uart_hw_all_sent
  */
 #include "uart.h"
 
@@ -128,6 +130,12 @@ void uart_flush(void) {
         board_wait_for_event();
     }
     wait_for(uart_hw_all_sent);
+}
+
+void uart_set_baud(uint32_t baud) {
+    uart_flush();
+    uart_hw_set_divider(baud == BOARD_UART_FAST_BAUD ? BOARD_UART_FAST_DIVIDER
+                                                     : BOARD_UART_DIVIDER);
 }
 
 bool uart_overrun(void) {

@@ -1,4 +1,5 @@
-/* The UART of the board's virtual COM port: 8 data bits, no parity, 1 stop bit, BOARD_UART_BAUD.
+/* The UART of the board's virtual COM port: 8 data bits, no parity, 1 stop bit, at first
+ * BOARD_UART_BAUD.
  *
  * Interrupt driven in both directions, so that nothing is lost while the CPU computes. One reader
  * and one writer, both outside interrupts.
@@ -29,6 +30,9 @@ void uart_write(const uint8_t *data, size_t size);
 
 /* Returns when everything queued is on the wire. */
 void uart_flush(void);
+
+/* Goes on at BOARD_UART_BAUD or BOARD_UART_FAST_BAUD when everything queued is on the wire. */
+void uart_set_baud(uint32_t baud);
 
 /* True once after received bytes were lost. */
 bool uart_overrun(void);

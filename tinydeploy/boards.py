@@ -90,6 +90,8 @@ class Pin:
 class Uart:
     """The UART of the virtual COM port; ``clock_hz`` is its kernel clock, ``divider`` what makes ``baud`` of it.
 
+    ``fast_baud`` is the highest rate that the port takes, ``baud`` where the description names none.
+
     ``irq`` receives, and sends too unless ``tx_irq`` does. ``enable_register`` (absolute address; 0 where nothing needs
     enabling) and ``enable_bit`` clock the peripheral or take it out of reset. ``tx`` and ``rx`` are None where the
     signals have pins of their own.
@@ -108,6 +110,8 @@ class Uart:
     rx: Pin | None
     baud: int
     divider: int
+    fast_baud: int
+    fast_divider: int
 
     @property
     def irqs(self) -> tuple[int, ...]:
@@ -239,7 +243,7 @@ def _read_uart(top: Table, family: Family, clock: Clock, irq_count: int) -> Uart
     table = top.table("uart")
     pins = () if family.pins == "fixed" else ("tx", "rx")
     enable = ("enable_register", "enable_bit") if family.enable_registers else ()
-    table.expect_keys(("driver", "instance", "base", "irq", "bus", *enable, *pins, "baud"), ("tx_irq",))
+    table.expect_keys(("driver", "instance", "base", "irq", "bus", *enable, *pins, "baud"), ("tx_irq", "fast_baud"))
     driver = table.choice("driver", UART_DRIVERS)
     bus = table.choice("bus", clock.bus_hz)
     register = table.choice("enable_register", family.enable_registers) if enable else None
@@ -249,6 +253,8 @@ def _read_uart(top: Table, family: Family, clock: Clock, irq_count: int) -> Uart
         raise table.error(f"tx and rx are the same pin, {tx.name}")
     baud = table.integer("baud", 1200, 12_000_000)
     clock_hz = clock.bus_hz[bus]
+    divider = UART_DRIVERS[driver].divider(table, driver, clock_hz, baud)
+    fast_baud = table.integer("fast_baud", baud, 12_000_000) if "fast_baud" in table.values else baud
     return Uart(
         driver=driver,
         instance=table.text("instance"),
@@ -262,7 +268,9 @@ def _read_uart(top: Table, family: Family, clock: Clock, irq_count: int) -> Uart
         tx=tx,
         rx=rx,
         baud=baud,
-        divider=UART_DRIVERS[driver].divider(table, driver, clock_hz, baud),
+        divider=divider,
+        fast_baud=fast_baud,
+        fast_divider=UART_DRIVERS[driver].divider(table, driver, clock_hz, fast_baud),
     )
 
 

@@ -20,6 +20,8 @@ _FAULT_REPORT_S = 1.0  # by then a fault report is on the host even at 9,600 bau
 _MOST_UNDER_WAY = 8  # more would only make losses dearer
 _MOST_DOUBLINGS = 2  # of the latency allowed: patience should last for many attempts
 _MOST_LATENCY_S = 1.6
+_RESCUED_ATTEMPTS = 8  # of so many attempts one has the rescue before it
+_FAST_PATIENCE_S = 1.0  # at a rate that was set: a device that was reset is at its own again
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ class RefusedError(LinkError):
 
 @dataclass(slots=True)
 class Request:
-    """One request under way. ``answer_bytes`` is the expected size of the answer's payload."""
+    """One request under way. ``answer_bytes`` is the expected size of the answer's payload; ``rescue`` goes before
+    the first repetition and some later ones."""
 
     kind: Kind
     payload: bytes
     answer_bytes: int
+    rescue: bytes = b""
     sequence: int = 0
     wire: bytes = b""
     expected_s: float = 0.0
@@ -64,7 +68,8 @@ class Exchange:
     """One conversation over `transport`. The owner sets ``session``, ``window_bytes`` (0: one request at a time) and
     ``longest_run_s``, the time that a run of the model is known to take.
 
-    ``repeats`` counts requests sent again, ``garbage_bytes`` what was neither frame nor text.
+    ``repeats`` counts requests sent again, ``garbage_bytes`` what was neither frame nor text. ``own_baud`` is the rate
+    that a device has after a reset, the transport's at first.
     """
 
     def __init__(self, transport: Transport, timing: Timing, on_text: Callable[[str], None] | None) -> None:
@@ -73,6 +78,7 @@ class Exchange:
         self.longest_run_s = 0.0
         self.repeats = 0
         self.garbage_bytes = 0
+        self.own_baud = transport.baud
         self._transport = transport
         self._timing = timing
         self._on_text = on_text
@@ -88,7 +94,7 @@ class Exchange:
         waiting = deque(requests)
         under_way: dict[int, Request] = {}  # by sequence, in the order last sent
         heard_s = self._transport.now_s()
-        self._garbage_before = self.garbage_bytes
+        self._garbage_before = heard_garbage_bytes = self.garbage_bytes
         self._faulted = False
         while waiting or under_way:
             while waiting and (not under_way or self._fits(under_way, waiting[0])):
@@ -104,8 +110,11 @@ class Exchange:
             for event in self._decoder.feed(data):
                 if self._take(event, under_way):
                     heard_s = self._transport.now_s()
+                    heard_garbage_bytes = self.garbage_bytes
             now_s = self._transport.now_s()
-            busy = any(request.busy for request in under_way.values())
+            # A device that computes sends nothing: after garbage it may have been reset.
+            quiet = self.garbage_bytes == heard_garbage_bytes
+            busy = quiet and any(request.busy for request in under_way.values())
             if under_way and now_s - heard_s > self._patience_s(busy):
                 raise self._silent(now_s - heard_s, busy)
             if overdue := [request for request in under_way.values() if request.due_s <= now_s]:
@@ -117,7 +126,14 @@ class Exchange:
         """How long to go on without an answer."""
         if self._faulted:
             return min(_FAULT_REPORT_S, self._timing.patience_s)
-        return self._timing.compute_s if busy else self._timing.patience_s
+        if busy:
+            return self._timing.compute_s
+        return min(_FAST_PATIENCE_S, self._timing.patience_s) if self._fast else self._timing.patience_s
+
+    @property
+    def _fast(self) -> bool:
+        """At a rate that only a device keeps which has not been reset."""
+        return self._transport.baud != self.own_baud
 
     def _fits(self, under_way: dict[int, Request], request: Request) -> bool:
         """Whether `request` may follow those under way without overrunning the device's receiver."""
@@ -131,10 +147,13 @@ class Exchange:
         """Sends `request`, again or for the first time, and sets when to lose patience with it."""
         under_way.pop(request.sequence, None)
         under_way[request.sequence] = request
-        self._transport.write(request.wire)
-        wire_bytes = sum(
-            len(other.wire) + protocol.wire_bytes(other.answer_bytes) for other in under_way.values()
-        ) + protocol.wire_bytes(4)
+        rescue = request.rescue if request.attempts % _RESCUED_ATTEMPTS == 1 else b""
+        self._transport.write(rescue + request.wire)
+        wire_bytes = (
+            len(rescue)
+            + sum(len(other.wire) + protocol.wire_bytes(other.answer_bytes) for other in under_way.values())
+            + protocol.wire_bytes(4)
+        )
         now_s, wire_s = self._transport.now_s(), wire_bytes * 10 / self._transport.baud
         request.expected_s = now_s + wire_s + self._compute_s() * request.busy
         request.due_s = request.expected_s + wire_s / 2 + self._latency_s * 2 ** min(request.attempts, _MOST_DOUBLINGS)
@@ -222,6 +241,11 @@ class Exchange:
         elif busy:
             fact = f"{self._transport.name} began to compute and said nothing for {waited_s:.0f} s"
             step = "reset the board and retry"
+        elif self._fast:
+            return InterruptedLinkError(
+                f"the conversation with {self._transport.name} was interrupted: no answer at {self._transport.baud:,} "
+                f"baud in {waited_s:.1f} s, the device may have been reset; {self._said()}retry"
+            )
         elif garbage_bytes := self.garbage_bytes - self._garbage_before:
             fact = f"{self._transport.name} gives no answer but {garbage_bytes:,} B of garbage in {waited_s:.1f} s"
             step = f"check that the firmware's baud rate is {self._transport.baud:,}"

@@ -30,6 +30,10 @@ _STEP = struct.Struct("<II")
 _DIGEST = struct.Struct("<BII")
 _REFUSAL = struct.Struct("<BI")
 _ABOUT = struct.Struct("<5I")
+_BAUD = struct.Struct("<I")
+# What brings a device back that listens at another baud rate than the host: 2,048 letters are some 10,000 bytes at
+# eight times the rate, more than it takes without a frame. At its own rate they are text, which it disregards.
+RESCUE = b"\0" + b"U" * 2048
 
 
 def _crc32c_table() -> tuple[int, ...]:
@@ -54,6 +58,7 @@ class Kind(IntEnum):
     INVOKE = 0x04
     RUN_STEP = 0x05
     DIGEST = 0x06
+    SET_BAUD = 0x07
     ABOUT = 0x08
     RESPONSE = 0x80
     BUSY = 0xFE
@@ -121,7 +126,8 @@ Event = Frame | Text | Garbage
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """What a device says of itself in HELLO. ``window_bytes`` is how much it can keep unread while it computes;
-    ``fingerprint`` is the first 16 hex digits of the SHA-256 over the generated sources."""
+    ``fingerprint`` is the first 16 hex digits of the SHA-256 over the generated sources; ``fast_baud`` the highest rate
+    that the board's port takes, 0 from firmware that has only one."""
 
     protocol: int
     max_payload_bytes: int
@@ -137,6 +143,7 @@ class DeviceInfo:
     model: str
     model_sha256: str
     fingerprint: str
+    fast_baud: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +346,11 @@ def pack_run_step(step: int, input_crc: int) -> bytes:
     return _STEP.pack(step, input_crc)
 
 
+def pack_set_baud(baud: int) -> bytes:
+    """The payload of SET_BAUD."""
+    return _BAUD.pack(baud)
+
+
 def parse_hello(payload: bytes) -> DeviceInfo | None:
     """The payload of HELLO's response; None when it is not one."""
     if len(payload) < _HELLO.size:
@@ -351,7 +363,9 @@ def parse_hello(payload: bytes) -> DeviceInfo | None:
             return None
         names.append(payload[at + 1 : end].decode("utf-8", "replace"))
         at = end
-    return DeviceInfo(*_HELLO.unpack_from(payload), *names)
+    (fast_baud,) = _BAUD.unpack_from(payload, at) if len(payload) >= at + _BAUD.size else (0,)
+    fields = (*_HELLO.unpack_from(payload), *names, fast_baud)
+    return DeviceInfo(*fields)
 
 
 def parse_invoke(payload: bytes) -> Invocation | None:

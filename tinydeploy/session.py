@@ -9,12 +9,13 @@ runs the model twice for one request.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinydeploy import protocol
-from tinydeploy.errors import MismatchError
+from tinydeploy.errors import LinkError, MismatchError, TinydeployError
 from tinydeploy.exchange import Exchange, InterruptedLinkError, RefusedError, Request, Timing
 from tinydeploy.protocol import About, DeviceInfo, ErrorCode, Invocation, Kind, Region
 from tinydeploy.transport import Transport
@@ -23,6 +24,7 @@ _RESTARTS = 4  # of one inference, after resets or another program's messages, b
 _HELLO_RESPONSE_BYTES = 256
 _LEAST_CHUNK_BYTES = 64
 _MOST_HALVINGS = 4
+_MOST_FAILED_SPEED_UPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ class Session:
 
     ``place_input``, for a virtual board in this process, puts an input straight into the model's buffer as a debugger
     would: emulating the line byte by byte takes far longer than the inference. The device checks its CRC all the same.
+
+    With ``fast``, :meth:`hello` goes on to the highest rate that the board's port takes, when a probe comes through at
+    it; :meth:`close` goes back. After a reset, or when nothing comes through, it is the board's own rate again.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Session:
         on_text: Callable[[str], None] | None = None,
         new_session: Callable[[], int] = _random_session,
         place_input: Callable[[bytes], None] | None = None,
+        fast: bool = True,
     ) -> None:
         self.transport = transport
         self._place_input = place_input
@@ -64,6 +70,7 @@ class Session:
         self._exchange = Exchange(transport, timing or Timing(), on_text)
         self._info: DeviceInfo | None = None
         self._halvings = 0
+        self._speed_ups_left = _MOST_FAILED_SPEED_UPS if fast else 0
 
     @property
     def repeats(self) -> int:
@@ -83,8 +90,41 @@ class Session:
 
     def hello(self) -> DeviceInfo:
         """Opens a session. MismatchError when the firmware is of another protocol, or changed under us."""
+        info = self._open()
+        if self._speed_ups_left and info.fast_baud > self.transport.baud:
+            try:
+                self._set_baud(info.fast_baud)
+                self._probe()
+            except LinkError:
+                self._speed_ups_left -= 1
+                self._open()
+        return self.info
+
+    def _open(self) -> DeviceInfo:
+        """Greets at the present rate, and where the device no longer has that, at its own."""
+        if self.transport.baud != self._exchange.own_baud:
+            with contextlib.suppress(InterruptedLinkError):
+                return self._greet(b"")
+            self.transport.set_baud(self._exchange.own_baud)
+        return self._greet(protocol.RESCUE)
+
+    def _set_baud(self, baud: int) -> None:
+        self._exchange.exchange([Request(Kind.SET_BAUD, protocol.pack_set_baud(baud), 0)])
+        self.transport.set_baud(baud)
+
+    def _probe(self) -> None:
+        """LinkError unless a greeting and a piece of input come through at once."""
+        before = self.repeats
+        info = self._greet(b"")
+        data = (b"\x55\xaa\x0f\xf0" * self._chunk_bytes())[: min(self._chunk_bytes(), info.input_bytes)]
+        self._exchange.exchange([Request(Kind.WRITE_INPUT, protocol.pack_write_input(0, data), 0)])
+        if self.repeats != before:
+            raise LinkError(f"{self.transport.name} loses bytes at {self.transport.baud:,} baud; choose a lower rate")
+
+    def _greet(self, rescue: bytes) -> DeviceInfo:
         self._exchange.session = self._new_session()
-        (payload,) = self._exchange.exchange([Request(Kind.HELLO, protocol.pack_hello(), _HELLO_RESPONSE_BYTES)])
+        request = Request(Kind.HELLO, protocol.pack_hello(), _HELLO_RESPONSE_BYTES, rescue)
+        (payload,) = self._exchange.exchange([request])
         info = protocol.parse_hello(payload)
         if info is None:
             raise MismatchError(
@@ -196,7 +236,10 @@ class Session:
         )
 
     def close(self) -> None:
-        """Closes the transport."""
+        """Closes the transport, the device at its own rate again if it still answers."""
+        if self.transport.baud != self._exchange.own_baud:
+            with contextlib.suppress(TinydeployError):
+                self._set_baud(self._exchange.own_baud)
         self.transport.close()
 
     def _read(self, region: Region, offset: int, size: int) -> bytes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinydeploy.virtual import Call, VirtualBoard
 
 DEFAULT_BAUD = 115_200
-_WRITE_TIMEOUT_S = 10.0  # a port that takes nothing for so long has nobody behind it
+_WRITE_TIMEOUT_S = 3.0  # a port that takes nothing for so long has nobody behind it
 
 
 class Transport(Protocol):
@@ -37,6 +37,9 @@ class Transport(Protocol):
 
     def now_s(self) -> float:
         """Seconds since some beginning, on the clock that `read` waits by."""
+
+    def set_baud(self, baud: int) -> None:
+        """Goes on at `baud`; what was written and is not on the wire yet is lost."""
 
     def close(self) -> None:
         """Gives the device back."""
@@ -57,9 +60,16 @@ class SerialTransport:
             raise LinkError(_why_not_opened(port, baud, error)) from error
 
     def write(self, data: bytes) -> None:
-        """Sends all of `data`; LinkError when the port has gone."""
+        """Sends all of `data`; LinkError when the port has gone, or takes no more."""
+        import serial
+
         with self._gone():
-            self._port.write(data)
+            try:
+                self._port.write(data)
+            except serial.SerialTimeoutException as error:
+                raise LinkError(
+                    f"{self.name} takes no more bytes, so nothing reads them; reset the board, or plug it in again"
+                ) from error
 
     def read(self, max_bytes: int, timeout_s: float) -> bytes:
         """What has arrived, waiting up to `timeout_s` for the first byte; LinkError when the port has gone."""
@@ -73,6 +83,16 @@ class SerialTransport:
     def now_s(self) -> float:
         """The host's monotonic clock."""
         return time.monotonic()
+
+    def set_baud(self, baud: int) -> None:
+        """Sets the port's rate; LinkError when it has gone or knows no such rate."""
+        with self._gone():
+            self._port.reset_output_buffer()  # what is not sent yet would be garbled; waiting for it may take forever
+            try:
+                self._port.baudrate = baud
+            except ValueError as error:
+                raise LinkError(f"{self.name} does not take {baud:,} baud ({error}); choose a lower rate") from error
+        self.baud = baud
 
     def close(self) -> None:
         """Closes the port; a port that has gone is closed already."""
@@ -117,6 +137,10 @@ class VirtualTransport:
     def now_s(self) -> float:
         """Virtual seconds since the board's reset."""
         return self.board.time_s
+
+    def set_baud(self, baud: int) -> None:
+        """What is on the line still arrives, garbled, as on a real one."""
+        self.board.line_baud = self.baud = baud
 
     def take_calls(self) -> list[Call]:
         """The watched calls that have returned since last asked."""

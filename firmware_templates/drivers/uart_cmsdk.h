@@ -38,6 +38,10 @@ static void uart_hw_set_up(void) {
     MMIO32(UART_CTRL) = UART_CTRL_TX | UART_CTRL_RX;
 }
 
+static void uart_hw_set_divider(uint32_t divider) {
+    MMIO32(UART_BAUDDIV) = divider;
+}
+
 static void uart_hw_listen(void) {
     mmio_set(UART_CTRL, UART_CTRL_RX_INTERRUPT | UART_CTRL_TX_INTERRUPT);
 }

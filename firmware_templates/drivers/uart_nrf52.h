@@ -62,6 +62,10 @@ static void uart_hw_set_up(void) {
     MMIO32(UART_TASKS_STARTRX) = 1;
 }
 
+static void uart_hw_set_divider(uint32_t divider) {
+    MMIO32(UART_BAUDRATE) = divider;
+}
+
 static void uart_hw_listen(void) {
     MMIO32(UART_INTENSET) = UART_INT_RXDRDY | UART_INT_TXDRDY | UART_INT_ERROR;
 }

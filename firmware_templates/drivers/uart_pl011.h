@@ -41,17 +41,21 @@
 
 #define NVIC_ISPR(irq) (0xE000E200u + 4u * ((irq) / 32u))
 
+static void uart_hw_set_divider(uint32_t divider) {
+    MMIO32(UARTCR) = 0;
+    MMIO32(UARTIBRD) = divider >> 6;
+    MMIO32(UARTFBRD) = divider & 63u;
+    MMIO32(UARTLCR_H) = UARTLCR_H_8BITS | UARTLCR_H_FEN; /* this write takes the divider over */
+    MMIO32(UARTCR) = UARTCR_UARTEN | UARTCR_TXE | UARTCR_RXE;
+}
+
 static void uart_hw_set_up(void) {
     mmio_clear(BOARD_UART_ENABLE_REGISTER, 1u << BOARD_UART_ENABLE_BIT);
     mmio_wait(BOARD_UART_ENABLE_REGISTER + 8u, 1u << BOARD_UART_ENABLE_BIT,
               1u << BOARD_UART_ENABLE_BIT); /* RESET_DONE */
-    MMIO32(UARTCR) = 0;
     MMIO32(UARTIMSC) = 0;
-    MMIO32(UARTIBRD) = BOARD_UART_DIVIDER >> 6;
-    MMIO32(UARTFBRD) = BOARD_UART_DIVIDER & 63u;
-    MMIO32(UARTLCR_H) = UARTLCR_H_8BITS | UARTLCR_H_FEN; /* this write takes the divider over */
     MMIO32(UARTIFLS) = UARTIFLS_TX_QUARTER_RX_EIGHTH;
-    MMIO32(UARTCR) = UARTCR_UARTEN | UARTCR_TXE | UARTCR_RXE;
+    uart_hw_set_divider(BOARD_UART_DIVIDER);
     pins_connect_uart();
 }
 

@@ -33,6 +33,12 @@ static void uart_hw_set_up(void) {
     mmio_set(USART_CR1, USART_CR1_RE);
 }
 
+static void uart_hw_set_divider(uint32_t divider) {
+    mmio_clear(USART_CR1, USART_CR1_UE);
+    MMIO32(USART_BRR) = divider;
+    mmio_set(USART_CR1, USART_CR1_UE);
+}
+
 static void uart_hw_listen(void) {
     mmio_set(USART_CR1, USART_CR1_RXNEIE);
 }

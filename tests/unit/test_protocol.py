@@ -57,11 +57,18 @@ def test_encodes_the_frame_of_the_specification() -> None:
 
 
 def test_a_greeting_with_fields_of_a_later_version_is_understood() -> None:
-    payload = struct.pack("<10I", *range(1, 11)) + b"\1b\1m\2sh\1f"
+    payload = struct.pack("<10I", *range(1, 11)) + b"\1b\1m\2sh\1f" + struct.pack("<I", 921_600)
     info = protocol.parse_hello(payload + b"more")
     assert info == protocol.parse_hello(payload)
     assert info is not None
     assert (info.protocol, info.step_count, info.board, info.model_sha256, info.fingerprint) == (1, 10, "b", "sh", "f")
+    assert info.fast_baud == 921_600
+
+
+def test_a_greeting_without_the_fast_rate_is_understood() -> None:
+    info = protocol.parse_hello(struct.pack("<10I", *range(1, 11)) + b"\1b\1m\2sh\1f")
+    assert info is not None
+    assert info.fast_baud == 0
 
 
 @given(st.lists(frames, max_size=5), st.data())

@@ -175,6 +175,8 @@ class TestRefusals:
             (Kind.RUN_STEP, b"", ErrorCode.SIZE),
             (Kind.DIGEST, bytes(7), ErrorCode.SIZE),
             (Kind.DIGEST, protocol.pack_digest(protocol.Region.ARENA, 1, 6000), ErrorCode.RANGE),
+            (Kind.SET_BAUD, b"abc", ErrorCode.SIZE),
+            (Kind.SET_BAUD, protocol.pack_set_baud(460_800), ErrorCode.RANGE),
             (Kind.HELLO, b"", ErrorCode.VERSION),
             (0x42, b"", ErrorCode.TYPE),
         ],
@@ -199,10 +201,86 @@ class TestRefusals:
                 assert answer.payload == bytes([ErrorCode.SESSION, 0, 0, 0, 0])
 
 
+class TestBaudRates:
+    def test_a_session_goes_on_at_the_highest_rate_and_closes_at_the_first(self) -> None:
+        transport = InProcessTransport()
+        session = Session(transport)
+        assert session.hello().fast_baud == 921_600
+        assert (transport.baud, transport.device_baud) == (921_600, 921_600)
+        assert session.infer(some_input()).output == expected_output(some_input())
+        assert session.garbage_bytes == 0
+        session.close()
+        assert (transport.baud, transport.device_baud) == (115_200, 115_200)
+
+    def test_a_line_that_is_too_slow_for_it_stays_at_the_first_rate(self) -> None:
+        transport = InProcessTransport(line_baud=460_800)
+        session = Session(transport)
+        session.hello()
+        assert (transport.baud, transport.device_baud) == (115_200, 115_200)
+        assert session.infer(some_input()).output == expected_output(some_input())
+        for _ in range(3):  # and soon is not asked again
+            session.hello()
+        before = transport.now_s()
+        session.hello()
+        assert transport.now_s() - before < 0.1
+
+    def test_a_line_that_loses_bytes_at_it_stays_at_the_first_rate(self) -> None:
+        class Worse(InProcessTransport):
+            def set_baud(self, baud: int) -> None:
+                super().set_baud(baud)
+                self.faults = Faults(flip=0.0 if baud == 115_200 else 0.01)
+
+        transport = Worse()
+        session = Session(transport)
+        session.hello()
+        assert transport.baud == 115_200
+        assert session.infer(some_input()).output == expected_output(some_input())
+
+    def test_a_port_that_knows_no_such_rate_stays_at_the_first(self) -> None:
+        class OneRate(InProcessTransport):
+            def set_baud(self, baud: int) -> None:
+                if baud != 115_200:
+                    raise LinkError("no such rate")
+
+        transport = OneRate()
+        session = Session(transport)
+        session.hello()
+        assert (transport.baud, transport.device_baud) == (115_200, 115_200)
+        assert session.infer(some_input()).output == expected_output(some_input())
+
+    def test_after_a_reset_both_are_at_the_first_rate_and_go_up_again(self) -> None:
+        transport = InProcessTransport()
+        session = Session(transport)
+        session.hello()
+        transport.reset()
+        assert session.infer(some_input()).output == expected_output(some_input())
+        assert (transport.baud, transport.device_baud) == (921_600, 921_600)
+
+    def test_what_a_killed_program_left_is_undone(self) -> None:
+        """It set the higher rate and never closed; the next one begins at the first."""
+        transport = InProcessTransport()
+        Session(transport).hello()
+        transport.set_baud(115_200)
+        assert transport.device_baud == 921_600
+        session = Session(transport, fast=False)
+        session.hello()
+        assert transport.device_baud == 115_200
+        assert session.infer(some_input()).output == expected_output(some_input())
+
+    def test_a_reset_between_two_requests_is_told(self) -> None:
+        session = in_process()
+        session.hello()
+        transport = session.transport
+        assert isinstance(transport, InProcessTransport)
+        transport.reset()
+        with pytest.raises(InterruptedLinkError, match=r"no answer at 921,600 baud in 1\.\d s, .* reset; retry"):
+            session.read_output()
+
+
 class TestInterruptions:
     def test_a_reset_is_noticed(self) -> None:
         transport = InProcessTransport()
-        session = Session(transport)
+        session = Session(transport, fast=False)
         session.hello()
         transport.reset()
         transport.send_to_host(b"tinydeploy: backwards\r\n")
@@ -332,8 +410,9 @@ class TestLossyLines:
         started_s = transport.now_s()
         for seed in range(60):
             assert session.infer(some_input(seed)).output == expected_output(some_input(seed))
-        clean_s = 60 * 2 * INPUT_BYTES * 10 / transport.baud
-        assert transport.now_s() - started_s < 4 * clean_s
+        clean_s = 60 * 2 * INPUT_BYTES * 10 / 115_200
+        # A reset at the higher rate is noticed after a second of silence.
+        assert transport.now_s() - started_s < 4 * clean_s + 2 * transport.resets
         assert bool(transport.resets) == bool(faults.reset)
 
     def test_a_line_that_lets_nothing_through_ends_in_an_honest_error(self) -> None:

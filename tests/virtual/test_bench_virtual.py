@@ -8,13 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 from support.link.projects import small_model, write_board_project
-from support.net import Net
 
 from tinydeploy.bench import bench
 from tinydeploy.boards import load_board
 from tinydeploy.image import Image
 from tinydeploy.project import Project
-from tinydeploy.protocol import crc32
 from tinydeploy.session import Session
 from tinydeploy.transport import VirtualTransport
 from tinydeploy.verify import verify
@@ -106,25 +104,3 @@ def test_a_reset_in_the_middle_is_survived(built: Built) -> None:
         transport.board.reset()
         assert session.infer(data).output == before
         assert dataclasses.replace(bench(project, session, image, count=1), interrupted=False).exact
-
-
-@pytest.fixture(scope="module")
-def large_input(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A model whose input is larger than the device's receive ring."""
-    net = Net(seed=5)
-    at = net.mean(net.input((1, 40, 40, 3)))
-    model = net.done(net.fully_connected(at, 2))
-    project, _ = write_board_project(tmp_path_factory.mktemp("large"), model, load_board("nucleo_l4r5zi"))
-    return project
-
-
-def test_sending_an_input_uses_at_least_85_percent_of_the_line(large_input: Project) -> None:
-    with session_on_board(large_input) as session:
-        session.hello()
-        data = large_input.samples().inputs[0].tobytes()
-        started_s = session.transport.now_s()
-        session.write_input(data)
-        taken_s = session.transport.now_s() - started_s
-        assert len(data) * 10 / session.transport.baud / taken_s >= 0.85
-        assert session.invoke(crc32(data)).output_crc == crc32(session.read_output())
-        assert session.garbage_bytes == 0

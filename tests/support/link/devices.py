@@ -68,12 +68,23 @@ class Faults:
 _SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint32)
 
 
-class InProcessTransport:
-    """The device's link as a library, behind a line with `faults`; deterministic, and time is only counted."""
+def garbled(data: bytes, sender_baud: int, receiver_baud: int) -> bytes:
+    """What a receiver at another rate makes of `data`: as many bytes as its clock finds, none of them text."""
+    return (
+        data if sender_baud == receiver_baud else b"\x80" * min(5 * len(data), len(data) * receiver_baud // sender_baud)
+    )
 
-    def __init__(self, faults: Faults | None = None, seed: int = 0) -> None:
+
+class InProcessTransport:
+    """The device's link as a library, behind a line with `faults`; deterministic, and time is only counted.
+
+    The line carries at most `line_baud`: what is sent at a higher rate is garbled.
+    """
+
+    def __init__(self, faults: Faults | None = None, seed: int = 0, line_baud: int = 1_000_000) -> None:
         self.name = "the library"
         self.baud = 115_200
+        self.line_baud = line_baud
         self.faults = faults or Faults()
         self.resets = 0
         self.written_bytes = 0
@@ -94,6 +105,14 @@ class InProcessTransport:
         """How often the model or one of its steps has run in this process."""
         return int(self._library.device_runs())
 
+    @property
+    def device_baud(self) -> int:
+        """The rate of the device's UART."""
+        return int(self._library.device_baud())
+
+    def set_baud(self, baud: int) -> None:
+        self.baud = baud
+
     def send_to_host(self, data: bytes) -> None:
         """Something on the line that is no answer: the firmware's text, or noise."""
         self._to_host += data
@@ -103,7 +122,7 @@ class InProcessTransport:
         if self._chance.random() < 1 - (1 - self.faults.reset) ** len(data):
             self.reset()
             self.resets += 1
-        damaged = self.faults.damage(data, self._chance)
+        damaged = self._over_the_line(data, self.baud, self.device_baud)
         self._now_s += len(data) * 10 / self.baud
         self._library.device_receive(damaged, len(damaged))
 
@@ -119,4 +138,9 @@ class InProcessTransport:
         self.closed = True
 
     def _receive(self, data: ctypes._Pointer[ctypes.c_uint8], size: int) -> None:
-        self._to_host += self.faults.damage(ctypes.string_at(data, size), self._chance)
+        self._to_host += self._over_the_line(ctypes.string_at(data, size), self.device_baud, self.baud)
+
+    def _over_the_line(self, data: bytes, sender_baud: int, receiver_baud: int) -> bytes:
+        if sender_baud > self.line_baud:
+            receiver_baud = self.line_baud
+        return self.faults.damage(garbled(data, sender_baud, receiver_baud), self._chance)

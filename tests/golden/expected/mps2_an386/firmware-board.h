@@ -41,6 +41,8 @@
 #define BOARD_UART_CLOCK_HZ 25000000u
 #define BOARD_UART_BAUD 115200u
 #define BOARD_UART_DIVIDER 217u
+#define BOARD_UART_FAST_BAUD 115200u
+#define BOARD_UART_FAST_DIVIDER 217u
 
 /* The vectors of the interrupts, for the table in startup.c; no other is in use. */
 #define BOARD_INTERRUPT_VECTORS(unused, uart) \

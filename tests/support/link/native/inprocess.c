@@ -15,6 +15,12 @@ static void transmit(const uint8_t *data, size_t size) {
 
 static void drain(void) {}
 
+static uint32_t baud;
+
+static void set_baud(uint32_t value) {
+    baud = value;
+}
+
 static uint32_t invoke(uint32_t *stack_bytes) {
     model_invoke(model_input(), model_output());
     *stack_bytes = 96;
@@ -35,6 +41,7 @@ void device_reset(void (*to_host)(const uint8_t *data, uint32_t size)) {
         .fingerprint = TD_NAME(MODEL_FINGERPRINT),
         .core_hz = 100000000,
         .baud = 115200,
+        .fast_baud = 921600,
         .window_bytes = 1024,
         .input = (uint8_t *)model_input(),
         .input_bytes = MODEL_INPUT_BYTES,
@@ -46,13 +53,20 @@ void device_reset(void (*to_host)(const uint8_t *data, uint32_t size)) {
         .step_count = MODEL_STEP_COUNT,
         .transmit = transmit,
         .drain = drain,
+        .set_baud = set_baud,
         .invoke = invoke,
         .run_step = run_step,
     };
     for (uint32_t i = 0; i < MODEL_ARENA_BYTES; i++) {
         model_arena()[i] = 0;
     }
+    baud = target.baud;
     td_link_init(&link_state, &target);
+}
+
+/* The rate that the UART would have. */
+uint32_t device_baud(void) {
+    return baud;
 }
 
 void device_receive(const uint8_t *data, uint32_t size) {

@@ -6,5 +6,6 @@
 #define BOARD_CORE_HZ 100000000u
 #define BOARD_UART_BAUD 115200u
 #define BOARD_STATE_REGISTERS 0u
+#define BOARD_UART_FAST_BAUD 921600u
 void board_wait_for_event(void);
 #endif

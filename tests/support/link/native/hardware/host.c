@@ -12,6 +12,10 @@ void uart_init(void) {}
 
 void uart_flush(void) {}
 
+void uart_set_baud(uint32_t baud) {
+    (void)baud; /* a pseudo-terminal has none */
+}
+
 static int readable(int timeout_ms) {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     return poll(&input, 1, timeout_ms) > 0;

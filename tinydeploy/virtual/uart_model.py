@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -86,10 +87,17 @@ class UartModel(Peripheral):
         return int(self.format.frame_bits * PS_PER_SECOND / self.baud)
 
     def take_frame(self, value: int, sent: Format, line_baud: float) -> None:
-        """A frame has arrived on the line; garbled when the firmware's baud rate or format is another."""
+        """A frame has arrived on the line; garbled when the firmware's baud rate or format is another.
+
+        A slower one may look like several, which come one after the other.
+        """
         self._check_pin("RX")
-        for item in transfer(value, sent, line_baud, self.format, self.baud):
-            self.arrived(item.byte, item.framing_error)
+        for index, item in enumerate(transfer(value, sent, line_baud, self.format, self.baud)):
+            if index == 0:
+                self.arrived(item.byte, item.framing_error)
+            else:
+                later = functools.partial(self.arrived, item.byte, item.framing_error)
+                self.wiring.timeline.schedule(index * self.frame_ps, later)
 
     def shift(self, value: int) -> None:
         """Send a byte; `sent` follows a frame later."""

@@ -115,15 +115,8 @@ class Usart(UartModel):
             raise SiliconError(f"uses {self.name} with BRR {brr}, below 16 (USART_BRR); set BRR before CR1.UE")
         return baud
 
-    def take_frame(self, value: int, sent: Format, line_baud: float) -> None:
-        """A frame has arrived on the line; an idle line for as long sets IDLE."""
-        super().take_frame(value, sent, line_baud)
-        self._quiet()
-        self._idle = self.wiring.timeline.schedule(self.frame_ps, self._become_idle)
-        self._signal()
-
     def arrived(self, byte: int, framing_error: bool) -> None:
-        """Into RDR or the FIFO, or an overrun."""
+        """Into RDR or the FIFO, or an overrun; the line idle for as long as a frame takes sets IDLE."""
         if framing_error:
             self._flags |= _FE
         if len(self._received) < self._depth:
@@ -132,6 +125,9 @@ class Usart(UartModel):
             self._flags |= _ORE
         else:
             self._received[-1] = byte
+        self._quiet()
+        self._idle = self.wiring.timeline.schedule(self.frame_ps, self._become_idle)
+        self._signal()
 
     def _become_idle(self) -> None:
         self._idle = None

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinydeploy import stamp
 from tinydeploy.boards import Board, load_board
@@ -23,10 +23,13 @@ from tinydeploy.image import Image, read_image
 from tinydeploy.optimize import Optimize
 from tinydeploy.progress import Watcher, ignore_progress
 from tinydeploy.project import MANIFEST, record_last_build
+from tinydeploy.tflm_tree import find_tree
 from tinydeploy.toolchain import Toolchain, build_project
 
 if TYPE_CHECKING:
+    from tinydeploy.codegen import Sources
     from tinydeploy.compiler import Program
+    from tinydeploy.graph import Graph
     from tinydeploy.job import Job
     from tinydeploy.method import Method
     from tinydeploy.training_cache import Trained
@@ -37,12 +40,14 @@ RANDOM_SAMPLES = 16
 STORED_SAMPLES = 1000
 
 Stage = Callable[[str], None]
+Runtime = Literal["tinydeploy", "tflm"]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to build. Either `model` is a ready .tflite (and `samples` perhaps an .npz of inputs and labels), or a
-    network of the zoo is trained on `dataset` or on `data` of one's own, as ``job.Job`` says."""
+    network of the zoo is trained on `dataset` or on `data` of one's own, as ``job.Job`` says. `toolchain` is zig unless
+    the runtime asks for gcc; `runtime` "tflm" links TensorFlow Lite Micro's interpreter from the tree in TFLM_DIR."""
 
     board: str
     model: Path | None = None
@@ -58,7 +63,8 @@ class Request:
     method: Method | None = None
     seed: int = 0
     out: Path | None = None
-    toolchain: Toolchain = "zig"
+    toolchain: Toolchain | None = None
+    runtime: Runtime = "tinydeploy"
     keep_constant_channels: bool = False
     optimize: Optimize = "balanced"
     stream_input: bool = False
@@ -66,7 +72,13 @@ class Request:
     @property
     def folder(self) -> Path:
         """The project folder."""
-        return self.out or Path("build") / f"{Path(self.board).stem}-{self.name}"
+        suffix = "-tflm" if self.runtime == "tflm" else ""
+        return self.out or Path("build") / f"{Path(self.board).stem}-{self.name}{suffix}"
+
+    @property
+    def compiler(self) -> Toolchain:
+        """The toolchain that is asked for, or the runtime's own."""
+        return self.toolchain or ("gcc" if self.runtime == "tflm" else "zig")
 
     @property
     def name(self) -> str:
@@ -129,10 +141,10 @@ def build(request: Request, *, progress: Watcher = ignore_progress, stage: Stage
 
     _require_writable(folder)
     sources = _sources(request, board, progress, stage)
-    stage(f"build    {request.toolchain}, {folder}")
+    stage(f"build    {request.compiler}, {folder}")
     stamp.forget(folder)
     write_project(sources, board, folder)
-    image = build_project(folder, request.toolchain)
+    image = build_project(folder, request.compiler)
     manifest = json.loads(sources[MANIFEST])
     _require_fit(manifest, image, board)
     stamp.remember(folder, key, [*sources, "build/firmware.elf", "build/firmware.bin", "build/firmware.hex"])
@@ -152,6 +164,14 @@ def _check(request: Request) -> None:
             raise UsageError(f"there is no model {request.model}; give a .tflite file")
     elif request.samples is not None:
         raise UsageError("--samples goes with --model; a trained network brings its own test samples")
+    if request.runtime == "tflm":
+        if request.toolchain == "zig":
+            raise UsageError("--runtime tflm links a library that gcc has made: leave --toolchain zig away")
+        if request.stream_input or request.keep_constant_channels or request.optimize != "balanced":
+            raise UsageError(
+                "--runtime tflm runs the model in its interpreter as it is: --optimize, --stream-input and "
+                "--keep-constant-channels are the compiler's; leave them away"
+            )
     if request.samples is not None and not request.samples.is_file():
         raise UsageError(f"there are no samples {request.samples}; give an .npz with inputs and perhaps labels")
 
@@ -169,7 +189,8 @@ def _require_writable(folder: Path) -> None:
 def _key(request: Request, board: Board) -> str:
     """A digest of everything that the project is made from."""
     parts: list[object] = [
-        request.toolchain,
+        request.compiler,
+        request.runtime,
         request.keep_constant_channels,
         request.optimize,
         request.stream_input,
@@ -182,15 +203,14 @@ def _key(request: Request, board: Board) -> str:
         parts.append(stamp.file_state(request.samples) if request.samples else None)
     else:
         parts.append(request.job.key())
+    if request.runtime == "tflm":
+        parts.append(find_tree(board.core, os.environ))
     return stamp.digest(*parts)
 
 
 def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) -> dict[str, str | bytes]:
     """All files of the project but the firmware's own."""
-    from tinydeploy.codegen import generate
-    from tinydeploy.compiler import compile_graph
     from tinydeploy.job import obtain
-    from tinydeploy.proof import prove
     from tinydeploy.tflite import read_model
     from tinydeploy.training_report import TRAINING_REPORT, training_report
 
@@ -208,6 +228,45 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
         data = request.model.read_bytes()
     stage("compile")
     graph = read_model(data, request.name)
+    samples = _samples(request, graph, trained)
+    common = {
+        "format": 1,
+        "board": board.name,
+        "accuracy": {"float": trained.float_accuracy, "int8": trained.int8_accuracy}
+        if trained and trained.classifies
+        else None,
+        "training": trained.facts if trained else None,
+        "samples": "random" if request.model and not request.samples else "test data",
+    }
+    files = {
+        # A board of the user's own goes along, so that the project can be run wherever that file is.
+        **({f"{board.name}.toml": Path(request.board).read_bytes()} if request.board.endswith(".toml") else {}),
+        "model.tflite": data,
+        "samples.npz": _npz(samples),
+    }
+
+    def project(sources: Sources) -> dict[str, str | bytes]:
+        manifest = {**common, **sources.manifest}
+        return {
+            **sources.files,
+            MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
+            **files,
+            **({TRAINING_REPORT: training_report(trained, manifest)} if trained else {}),
+        }
+
+    if request.runtime == "tflm":
+        return _interpreted(graph, data, board, project, stage)
+    return project(_compiled(request, board, graph, data, samples["inputs"][0], trained, stage))
+
+
+def _compiled(
+    request: Request, board: Board, graph: Graph, data: bytes, sample: Any, trained: Trained | None, stage: Stage
+) -> Sources:
+    """The model as C of its own, proved on `sample`; paths are the project's."""
+    from tinydeploy.codegen import Sources, generate
+    from tinydeploy.compiler import compile_graph
+    from tinydeploy.proof import prove
+
     program = compile_graph(
         graph,
         board.core,
@@ -217,27 +276,32 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
     )
     _require_plan_fits(program, board)
     pixels = trained.pixel_table() if trained else None
-    sources = generate(program, trained.class_names if trained else None, pixels)
+    sources = generate(program, trained.output_names if trained else None, pixels)
     stage("prove    numpy reference and TFLite Micro on test samples")
-    samples = _samples(request, program, trained)
-    prove(data, (graph, program.graph), samples["inputs"][0])
-    manifest = {
-        "format": 1,
-        "board": board.name,
-        **sources.manifest,
-        "accuracy": {"float": trained.float_accuracy, "int8": trained.int8_accuracy} if trained else None,
-        "training": trained.facts if trained else None,
-        "samples": "random" if request.model and not request.samples else "test data",
-    }
-    return {
-        **{f"model/{path}": text for path, text in sources.files.items()},
-        MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
-        # A board of the user's own goes along, so that the project can be run wherever that file is.
-        **({f"{board.name}.toml": Path(request.board).read_bytes()} if request.board.endswith(".toml") else {}),
-        "model.tflite": data,
-        "samples.npz": _npz(samples),
-        **({TRAINING_REPORT: training_report(trained, manifest)} if trained else {}),
-    }
+    prove(data, (graph, program.graph), sample)
+    return Sources({f"model/{path}": text for path, text in sources.files.items()}, sources.manifest)
+
+
+def _interpreted(
+    graph: Graph,
+    data: bytes,
+    board: Board,
+    project: Callable[[Sources], dict[str, str | bytes]],
+    stage: Stage,
+) -> dict[str, str | bytes]:
+    """The project of the model in TensorFlow Lite Micro's interpreter, its arena as small as that allows."""
+    from tinydeploy.tflite import operator_kinds
+    from tinydeploy.tflm import Arena, tflm_sources
+    from tinydeploy.tflm_arena import measure_arena
+
+    tree = find_tree(board.core, os.environ)
+    kinds = operator_kinds(data)
+
+    def sources(arena: Arena) -> dict[str, str | bytes]:
+        return project(tflm_sources(graph, kinds, data, tree, arena, board))
+
+    stage("arena    TFLite Micro plans it, on the virtual board")
+    return sources(measure_arena(sources, board))
 
 
 def _require_network_fits(spec: Any, board: Board) -> None:
@@ -264,18 +328,19 @@ def _require_fit(manifest: Mapping[str, Any], image: Image, board: Board) -> Non
     require_fit("the firmware", image.flash_bytes, board.name, board.flash.size_bytes, "flash", image.largest("flash"))
 
 
-def _samples(request: Request, program: Program, trained: Trained | None) -> dict[str, Any]:
+def _samples(request: Request, graph: Graph, trained: Trained | None) -> dict[str, Any]:
     """Inputs, and labels where they are known, in the model's own type and shape."""
     import numpy as np
 
     from tinydeploy.graph import NUMPY_DTYPES
     from tinydeploy.proof import random_inputs
 
-    source = program.graph.tensors[program.graph.input]
+    source = graph.tensors[graph.input]
     dtype = np.dtype(NUMPY_DTYPES[source.dtype])
     shape = source.shape[1:] if source.shape[:1] == (1,) else source.shape
     if trained is not None:
-        return {"inputs": trained.inputs[:STORED_SAMPLES], "labels": trained.labels[:STORED_SAMPLES]}
+        labels = {"labels": trained.labels[:STORED_SAMPLES]} if trained.classifies else {}
+        return {"inputs": trained.inputs[:STORED_SAMPLES], **labels}
     if request.samples is None:
         return {"inputs": random_inputs(source, RANDOM_SAMPLES)}
     try:

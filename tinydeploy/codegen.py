@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tinydeploy import __version__
 from tinydeploy.calls import C_TYPES, Names, kernels, name_all, prototypes, step_context
 from tinydeploy.compiler import Program
+from tinydeploy.graph import Tensor
 from tinydeploy.kernels.base import Constant, Implementation, plus
 from tinydeploy.kernels.matrix_parts import matrix_parts
 from tinydeploy.kernels.schedule import row_schedule
@@ -40,6 +41,10 @@ def generate(
 ) -> Sources:
     """C for `program`; `classes` are names for the output's elements, `pixel_table` the int8 input of each of the 256
     pixel values, where the model takes images."""
+
+    def placed(tensor: int) -> tuple[Tensor, int | None]:
+        return program.graph.tensors[tensor], program.plan.tensors.get(tensor)
+
     names = name_all(program)
     steps = [step_context(program, number, names) for number in range(len(program.steps))]
     context = {
@@ -51,8 +56,8 @@ def generate(
         "macs": program.nominal_macs,
         "classes": list(classes or ()),
         "steps": steps,
-        "input": _edge(program, program.graph.input),
-        "output": _edge(program, program.graph.output),
+        "input": edge(*placed(program.graph.input)),
+        "output": edge(*placed(program.graph.output)),
         "arrays": [
             {"symbol": symbol, "ctype": constant.ctype, "length": len(constant.values)}
             for symbol, constant in names.arrays.values()
@@ -61,31 +66,26 @@ def generate(
         "prototypes": prototypes(program, names),
     }
     files = {
-        "model_debug.h": _render("model/model_debug.h.j2", context),
-        "model.c": _render("model/model.c.j2", context),
-        "model_data.h": _render("model/model_data.h.j2", context),
+        "model_debug.h": render("model/model_debug.h.j2", context),
+        "model.c": render("model/model.c.j2", context),
+        "model_data.h": render("model/model_data.h.j2", context),
         "model_data.c": _data_file(program, names.arrays.values()),
-        "td_kernels.h": _render("model/td_kernels.h.j2", context),
+        "td_kernels.h": render("model/td_kernels.h.j2", context),
         **_kernel_files(program, names),
     }
     if pixel_table is not None:
         table = [int(q) for q in pixel_table]
         is_shift = table == list(range(-128, 128))
-        files["model_preprocess.h"] = _render("model/model_preprocess.h.j2", {"table": table, "is_shift": is_shift})
-    # The fingerprint covers everything but the one file that states it.
-    digest = hashlib.sha256(_render("model/model.h.j2", {**context, "fingerprint": ""}).encode())
-    for path in sorted(files):
-        digest.update(path.encode() + b"\0" + files[path].encode() + b"\0")
-    fingerprint = digest.hexdigest()
-    files["model.h"] = _render("model/model.h.j2", {**context, "fingerprint": fingerprint[:16]})
+        files["model_preprocess.h"] = render("model/model_preprocess.h.j2", {"table": table, "is_shift": is_shift})
+    fingerprint = add_header(files, context)
     manifest = {
         "tool_version": __version__,
         "model_name": program.graph.name,
         "model_sha256": program.graph.sha256,
         "fingerprint": fingerprint,
         "core": program.core.name if program.core else None,
-        "input": _manifest_tensor(program, program.graph.input),
-        "output": _manifest_tensor(program, program.graph.output),
+        "input": manifest_tensor(*placed(program.graph.input)),
+        "output": manifest_tensor(*placed(program.graph.output)),
         "arena_bytes": program.plan.arena_bytes,
         "constants_bytes": program.constants_bytes,
         "macs": program.nominal_macs,
@@ -101,12 +101,22 @@ def generate(
                 "arrays": step["arrays"],
                 "macs": step["macs"],
                 "weights_bytes": program.steps[number].op.weights_bytes,
-                "outputs": [_manifest_tensor(program, program.steps[number].op.output)],
+                "outputs": [manifest_tensor(*placed(program.steps[number].op.output))],
             }
             for number, step in enumerate(steps)
         ],
     }
     return Sources(files, manifest)
+
+
+def add_header(files: dict[str, str], context: Mapping[str, Any], path: str = "model.h") -> str:
+    """Add model.h to `files` as `path`; the fingerprint that it states covers all but itself, and is returned whole."""
+    digest = hashlib.sha256(render("model/model.h.j2", {**context, "fingerprint": ""}).encode())
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + files[name].encode() + b"\0")
+    fingerprint = digest.hexdigest()
+    files[path] = render("model/model.h.j2", {**context, "fingerprint": fingerprint[:16]})
+    return fingerprint
 
 
 @functools.cache
@@ -141,7 +151,8 @@ def _c_comment(text: str) -> str:
     return re.sub(r"[^\w .:/;,()+-]", "_", text).replace("*/", "_").replace("/*", "_")
 
 
-def _render(template: str, context: Mapping[str, Any]) -> str:
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """A template of firmware_templates/ as C."""
     return environment().get_template(template).render(context)
 
 
@@ -156,7 +167,7 @@ def _kernel_files(program: Program, names: Names) -> dict[str, str]:
     files: dict[str, str] = {}
     for template, instances in by_template.items():
         shapes = [{**instance.shape, "function": names.functions[instance.key]} for instance in instances]
-        body = _render(f"kernels/{template}.c.j2", {"shapes": shapes})
+        body = render(f"kernels/{template}.c.j2", {"shapes": shapes})
         includes = '#include "td_kernels.h"\n\n#include "td_dsp.h"\n'
         comment, rest = body.split("*/\n", 1)
         files[f"{template}.c"] = f"{comment}*/\n{includes}\n{rest}"
@@ -196,8 +207,8 @@ def _int32(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(value)
 
 
-def _edge(program: Program, tensor: int) -> dict[str, Any]:
-    t = program.graph.tensors[tensor]
+def edge(t: Tensor, offset: int | None) -> dict[str, Any]:
+    """What the templates say of the model's input or output, which lies at `offset` in the arena or is streamed."""
     quantized = t.quant is not None and t.dtype != "float32"
     return {
         "ctype": C_TYPES[t.dtype],
@@ -206,19 +217,19 @@ def _edge(program: Program, tensor: int) -> dict[str, Any]:
         "size_bytes": t.size_bytes,
         "scale": f"{np.float32(t.quantization.scale)!s}f" if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,
-        "offset": program.plan.tensors.get(tensor),
+        "offset": offset,
     }
 
 
-def _manifest_tensor(program: Program, tensor: int) -> dict[str, Any]:
-    t = program.graph.tensors[tensor]
+def manifest_tensor(t: Tensor, offset: int | None) -> dict[str, Any]:
+    """What the manifest says of a tensor that lies at `offset` in the arena, or is streamed."""
     quantized = t.quant is not None and t.dtype != "float32"
     return {
         "tensor": t.index,
         "name": t.name,
         "shape": list(t.shape),
         "dtype": t.dtype,
-        "offset_bytes": program.plan.tensors.get(tensor),
+        "offset_bytes": offset,
         "size_bytes": t.size_bytes,
         "scale": t.quantization.scale if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,

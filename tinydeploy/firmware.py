@@ -109,9 +109,8 @@ def _debug_commands(board: Board) -> dict[str, str]:
     return commands
 
 
-def _placement(sources: Mapping[str, str | bytes], board: Board) -> Placement:
+def _placement(manifest: Mapping[str, Any], board: Board) -> Placement:
     """Where the model goes, by the sizes that its manifest states; without one, where the board prefers it."""
-    manifest = json.loads(sources.get("tinydeploy.json", "{}"))
     return place(board, manifest.get("arena_bytes", 0), manifest.get("constants_bytes", 0))
 
 
@@ -155,11 +154,16 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
         assert family.gpio is not None
         return family.gpio.ports.index(pin.port)
 
+    manifest = json.loads(sources.get("tinydeploy.json", "{}"))
+    tflm = manifest.get("tflm")
     context: dict[str, Any] = {
         "board": board,
         "core": board.core,
         "family": family,
-        "placement": _placement(sources, board),
+        "placement": _placement(manifest, board),
+        "tflm": tflm,
+        # What the model costs: with an interpreter, all of its library and of the C library that it needs.
+        "model_objects": "EXCLUDE_FILE(*build/obj/firmware/*) *" if tflm else "*build/obj/model/*",
         "clock_defines": _clock_defines(board),
         "vectors": _vectors(board),
         "gpio_port": gpio_port,

@@ -50,3 +50,8 @@ def place(board: Board, arena_bytes: int, constants_bytes: int) -> Placement:
         raise fit_error("the arena", arena_bytes, board.name, _free(board, arena), "ram", sizes)
     weights, weights_reason = _choose(board, "weights", constants_bytes, board.weights, {arena.name: arena_bytes})
     return Placement(arena, weights, (arena_reason, weights_reason))
+
+
+def largest_arena_bytes(board: Board) -> int:
+    """The largest arena that one of the board's memories has room for, a multiple of 16."""
+    return max(_free(board, memory) for memory in board.arena) & ~15

@@ -39,6 +39,13 @@ def read_model(data: bytes, name: str) -> Graph:
         raise type(error)(f"{name}: {error}") from None
 
 
+def operator_kinds(data: bytes) -> tuple[str, ...]:
+    """The schema's names of all operators, in order, of a model that :func:`read_model` has read."""
+    model = root(data, b"TFL3")
+    kinds = [_operator_name(code) for code in model.tables(1)]
+    return tuple(kinds[table.integer(0, "I")] for table in model.tables(2)[0].tables(3))
+
+
 def _read(data: bytes, name: str) -> Graph:
     model = root(data, b"TFL3")
     version = model.integer(0, "I")

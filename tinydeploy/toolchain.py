@@ -17,7 +17,9 @@ from tinydeploy.image import Image, object_symbols, read_image
 Toolchain = Literal["zig", "gcc"]
 
 # "model/model.c:8:9: error: ..." of both compilers.
-_DIAGNOSTIC = re.compile(r"^\S+:\d+:(?:\d+:)? (?:fatal )?error: .*|^\S+:\d+: undefined reference to .*", re.MULTILINE)
+_DIAGNOSTIC = re.compile(
+    r"^\S+:\d+:(?:\d+:)? (?:fatal )?error: .*|^\S+:(?:\d+|\(\S+\)): undefined reference to .*", re.MULTILINE
+)
 _ANY_ERROR = re.compile(r"^.*\berror: .*", re.MULTILINE)
 _UNWRITABLE = re.compile(
     r"^.*(?:No space left on device|Permission denied|Read-only file system|Not a directory|File exists).*",

@@ -129,6 +129,8 @@ def _verify_one(
     for step in project.steps:
         session.run_step(step.index, crc32(data))
         for stored in step.outputs:
+            if stored.offset_bytes is None:
+                continue  # an interpreter's own plan: where it lies is not known
             want = _expected(expected, stored)
             compared.append(want.size)
             if not full and session.digest_arena(stored.start_bytes, stored.size_bytes) == digest(want.tobytes()):

@@ -1,28 +1,26 @@
 """Exact instruction counts and estimated cycles, by a hook that runs before every block.
 
-The hook must cost almost nothing, so it does one dictionary lookup and one addition: every block has a dictionary from
-the address of the block that follows to what that one costs and its own dictionary. The cost depends on the pair of
-blocks (taken branches, pipelines), and packs cycles and instructions into one integer. Whatever is not in the
-dictionary, because it is new or needs a look each time, takes the slow path.
+The hook must cost almost nothing, so it is C (``native/counter.c``): it looks up the edge, the pair of the block and
+the one before, and adds what that one costs. The cost depends on the pair (taken branches, pipelines). Whatever is not
+in the table, because it is new or needs a look each time, takes the slow path, which is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import ctypes
+from collections.abc import Callable, Iterator
 
+from tinydeploy.virtual import native
 from tinydeploy.virtual.cpu import Cpu
 from tinydeploy.virtual.decode import Block, Decoder, instruction_sizes
 from tinydeploy.virtual.models import CycleModel
 
 THUMB = 1 << 24  # of xPSR
-_BITS = 32  # cycles above, instructions below
-_MASK = (1 << _BITS) - 1
-_SELF = -1  # the key under which a dictionary holds its own block
-MAX_SLICE_CYCLES = 1 << 28  # so that the packed sum stays small
+MAX_SLICE_CYCLES = 1 << 28
+_PARTS = 256  # of a cycle, in which the hooks count
+_ROOT = 1  # the node before which nothing ran: a start, an exception
+_FIRST_TABLE = 1 << 13
 
-# What a block costs after the one before, its own dictionary, its size in bytes.
-Entry = tuple[int, dict[int, Any], int]
 Action = Callable[[], object]
 Visitor = Callable[[Block | None, Block], Action | None]
 
@@ -56,91 +54,73 @@ class BlockCounter:
         self._afterwards: list[Callable[[], None]] = []
         self._decoder = Decoder()
         # By address and size: Unicorn cuts at pages and where its buffers end, and may cut elsewhere the next time.
-        self._blocks: dict[tuple[int, int], dict[int, Any]] = {}
-        self._root: dict[int, Any] = {_SELF: None}
+        self._nodes: dict[tuple[int, int], int] = {}
+        self._blocks: list[Block | None] = [None, None]  # by node
+        self._actions: dict[tuple[int, int, int], Action] = {}
         self._instructions = 0
-        self._cycles = 0
-        self._build()
+        self._cycles_256 = 0
+        self._library = native.library()
+        self._state = native.CounterState(node=_ROOT)
+        self._state_at = ctypes.addressof(self._state)
+        self._slow_hook = native.Slow(self._slow)
+        self._state.slow = self._slow_hook
+        cpu.lend_registers(self._state)
+        self._edges = self._table(_FIRST_TABLE)
+        self._edge_count = 0
+        cpu.on_block_native(self._library.td_block, self._state_at)
 
-    def _build(self) -> None:
-        """Make the hook and the functions that share its variables: closures are faster than attributes."""
-        total = 0
-        deadline = 0
-        successors = self._root
-        stop = self.cpu.stop
-        slow = self._slow
+    def _table(self, size: int) -> ctypes.Array[native.Edge]:
+        edges = (native.Edge * size)()
+        self._state.edges = ctypes.cast(edges, ctypes.POINTER(native.Edge))
+        self._state.mask = size - 1
+        return edges
 
-        def hook(_uc: int, address: int, size: int) -> None:
-            nonlocal total, successors
-            if total >= deadline:
-                stop()
-                return
-            try:
-                cost, following, known_size = successors[address]
-            except KeyError:
-                known_size = 0
-            if known_size == size:
-                successors = following
-            else:
-                here = successors
-                cost, successors, _ = slow(here, address, size)
-                if total >= deadline:  # the slow path found a reason to stop
-                    successors = here
-                    stop()
-                    return
-            total += cost
+    @property
+    def state(self) -> native.CounterState:
+        """What the hooks share, for a memory model to attach to."""
+        return self._state
 
-        def begin(cycles: int) -> None:
-            nonlocal total, deadline
-            total = 0
-            deadline = max(1, min(cycles, MAX_SLICE_CYCLES)) << _BITS
-
-        def halt() -> None:
-            nonlocal deadline
-            deadline = -1
-
-        def limit(cycles: int) -> None:
-            nonlocal deadline
-            deadline = min(deadline, total + (cycles << _BITS))
-
-        def charged() -> int:
-            return total
-
-        def fold() -> int:
-            nonlocal total
-            taken, total = total, 0
-            return taken
-
-        def current() -> dict[int, Any]:
-            return successors
-
-        def goto(node: dict[int, Any]) -> None:
-            nonlocal successors
-            successors = node
-
-        self._begin, self.halt, self.limit, self._charged, self._fold = begin, halt, limit, charged, fold
-        self._current, self._goto = current, goto
-        self.cpu.on_block(hook)
+    def watch_accesses(self, ranges: list[tuple[int, int]]) -> None:
+        """Let the hook for loads and stores see these addresses, first and last."""
+        for first, last in ranges:
+            self.cpu.on_access_native(self._library.td_access, self._state_at, first, last)
 
     @property
     def instructions(self) -> int:
         """Instructions executed, the running block counted whole."""
-        return self._instructions + (self._charged() & _MASK)
+        return self._instructions + int(self._state.instructions)
 
     @property
     def cycles(self) -> int:
         """Cycles executed, the running block counted whole."""
-        return self._cycles + (self._charged() >> _BITS)
+        return (self._cycles_256 + int(self._state.cycles_256)) // _PARTS
 
     @property
     def block(self) -> Block | None:
         """The block that is running or ran last; None right after an exception or at the start."""
-        block: Block | None = self._current()[_SELF]
-        return block
+        return self._blocks[self._state.node]
+
+    def edges(self) -> Iterator[tuple[Block | None, Block, int]]:
+        """Every pair of blocks that ran since edges were last forgotten, and how often."""
+        for edge in self._edges:
+            block = self._blocks[edge.next] if edge.key else None
+            if block is not None and edge.runs:
+                yield self._blocks[edge.key >> 32], block, edge.runs
+
+    def halt(self) -> None:
+        """Stop before the next block."""
+        self._state.deadline_256 = -1
+
+    def limit(self, cycles: int) -> None:
+        """Stop at the first block that begins so many cycles from now."""
+        state = self._state
+        state.deadline_256 = min(state.deadline_256, state.cycles_256 + cycles * _PARTS)
 
     def run(self, pc: int, cycles: int) -> int:
         """Run from `pc` until at least `cycles` have passed, `halt` or an exception; returns Unicorn's error number."""
-        self._begin(cycles)
+        state = self._state
+        state.instructions = state.cycles_256 = 0
+        state.deadline_256 = max(1, min(cycles, MAX_SLICE_CYCLES)) * _PARTS
         try:
             status = self.cpu.start(pc)
         finally:
@@ -158,17 +138,18 @@ class BlockCounter:
         self.halt()
 
     def _settle(self) -> None:
-        total = self._fold()
-        self._instructions += total & _MASK
-        self._cycles += total >> _BITS
+        state = self._state
+        self._instructions += state.instructions
+        self._cycles_256 += state.cycles_256
+        state.instructions = state.cycles_256 = 0
 
     def add_cycles(self, cycles: int) -> None:
         """Charge what no instruction does: exception entry and return."""
-        self._cycles += cycles
+        self._cycles_256 += cycles * _PARTS
 
     def recount(self, instructions: int, cycles: int) -> None:
         """What was counted is `instructions` and `cycles`: a debugger's step runs less than the blocks it enters."""
-        self._instructions, self._cycles = instructions, cycles
+        self._instructions, self._cycles_256 = instructions, cycles * _PARTS
         self.break_sequence()
 
     def uncharge_from(self, address: int) -> None:
@@ -178,55 +159,75 @@ class BlockCounter:
             return
         done = sum(1 for instruction in block.instructions if instruction.address < address)
         self._instructions -= block.count - done
-        self._cycles -= max(0, self.model.prefix(block, block.count) - self.model.prefix(block, done))
+        self._cycles_256 -= self._cost_after(block, done)
+
+    def _cost_after(self, block: Block, done: int) -> int:
+        left = self.model.prefix(block, block.count) - self.model.prefix(block, done)
+        return max(0, round(left * _PARTS))
 
     def cycles_before(self, index: int) -> int:
         """Cycles up to instruction `index` of the running block, which `cycles` counts whole."""
         block = self.block
-        if block is None:
-            return self.cycles
-        return self.cycles - max(0, self.model.prefix(block, block.count) - self.model.prefix(block, index))
+        return self.cycles if block is None else self.cycles - self._cost_after(block, index) // _PARTS
 
     def break_sequence(self) -> None:
         """What runs next does not follow from the block before: an exception, its return, a reset."""
-        self._goto(self._root)
+        self._state.node = _ROOT
 
     def forget_edges(self) -> None:
         """Let `visit` see every pair of blocks anew."""
-        for node in self._blocks.values():
-            block = node[_SELF]
-            node.clear()
-            node[_SELF] = block
-        self._root.clear()
-        self._root[_SELF] = None
+        ctypes.memset(self._edges, 0, ctypes.sizeof(self._edges))
+        self._edge_count = 0
+        self._actions.clear()
 
-    def _slow(self, here: dict[int, Any], address: int, size: int) -> Entry:
+    def _slow(self, address: int, size: int) -> None:
+        """A block is about to run that the table cannot answer for: charge it, or halt."""
         try:
-            aside = ~address - 1  # below _SELF: known, with something to do each time
-            again: tuple[Action, Entry] | None = here.get(aside)
-            if again is not None and again[1][2] == size:
-                again[0]()
-                return again[1]
-            node = self._blocks.get((address, size))
-            if node is None and not self.cpu["xpsr"] & THUMB:
-                self.halt()  # a branch into Arm state: nothing here to decode
-                return 0, here, size
-            if node is None:
-                node = {_SELF: self._decode(address, size)}
-                self._blocks[address, size] = node
-            previous, block = here[_SELF], node[_SELF]
-            action = self.visit(previous, block)
-            entry = ((self.model.cycles(previous, block) << _BITS) | block.count, node, size)
-            if action is None:
-                here[address] = entry
-            else:
-                here[aside] = action, entry
+            state = self._state
+            node, key = state.node, (state.node, address, size)
+            action = self._actions.get(key)
+            edge = self._library.td_find(self._state_at, node, address)[0]
+            if not (action and edge.key and edge.size_bytes == size):
+                following = self._node(address, size)
+                if following is None:
+                    self.halt()  # a branch into Arm state: nothing here to decode
+                    return
+                previous, block = self._blocks[node], self._blocks[following]
+                assert block is not None
+                action = self.visit(previous, block)
+                edge = self._insert(node, address)
+                edge.cycles_256 = round(self.model.cycles(previous, block) * _PARTS)
+                edge.next, edge.size_bytes, edge.instructions = following, size, block.count
+                edge.each_time = action is not None
+                if action is not None:
+                    self._actions[key] = action
+            edge.runs += 1
+            state.answer = edge  # a copy: an action may forget all edges
+            if action is not None:
                 action()
-            return entry
         except BaseException as error:  # native code is below: carried to `run`, which raises it
             self.error = error
             self.halt()
-            return 0, here, size
+
+    def _insert(self, node: int, address: int) -> native.Edge:
+        if 2 * self._edge_count > self._state.mask:
+            old, size = self._edges, 2 * (self._state.mask + 1)
+            edges = (native.Edge * size)()
+            self._library.td_rehash(self._state_at, ctypes.addressof(edges), size - 1)
+            del old
+            self._edges = edges
+        edge: native.Edge = self._library.td_find(self._state_at, node, address)[0]
+        if not edge.key:
+            self._edge_count += 1
+            edge.key = node << 32 | address
+        return edge
+
+    def _node(self, address: int, size: int) -> int | None:
+        node = self._nodes.get((address, size))
+        if node is None and self.cpu["xpsr"] & THUMB:
+            node = self._nodes[address, size] = len(self._blocks)
+            self._blocks.append(self._decode(address, size))
+        return node
 
     def _decode(self, address: int, size: int) -> Block:
         code = self.cpu.read(address, size)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tinydeploy.cores import Core
 from tinydeploy.errors import ToolchainError
+from tinydeploy.virtual.native import CounterState
 
 try:
     from unicorn import arm_const, unicorn_const
@@ -162,9 +163,24 @@ class Cpu:
         self._value.value = value & 0xFFFF_FFFF
         _reg_write(self._handle, REGISTERS[register], self._value_at)
 
-    def on_block(self, hook: BlockHook) -> None:
-        """Call `hook(_, address, size)` before each translation block; it must not raise."""
-        self._add_code_hook(unicorn_const.UC_HOOK_BLOCK, hook, 1, 0)
+    def on_block_native(self, function: Any, data_at: int) -> None:
+        """Call the C function `function(uc, address, size, data)` before each translation block."""
+        self._add_native_hook(unicorn_const.UC_HOOK_BLOCK, function, data_at, 1, 0)
+
+    def on_access_native(self, function: Any, data_at: int, first: int, last: int) -> None:
+        """Call the C function `function(uc, kind, address, size, value, data)` at loads and stores from there to there.
+
+        Beware: Unicorn leaves ITSTATE set after a hook inside an IT block; `function` must clear it.
+        """
+        kinds = unicorn_const.UC_HOOK_MEM_READ | unicorn_const.UC_HOOK_MEM_WRITE
+        self._add_native_hook(kinds, function, data_at, first, last)
+
+    def lend_registers(self, state: CounterState) -> None:
+        """Give C code what it needs to stop the run and to look at xPSR."""
+        state.stop = ctypes.cast(_emu_stop, ctypes.c_void_p).value
+        state.read_register = ctypes.cast(_reg_read, ctypes.c_void_p).value
+        state.write_register = ctypes.cast(_reg_write, ctypes.c_void_p).value
+        state.xpsr = REGISTERS["xpsr"]
 
     def on_interrupt(self, hook: InterruptHook) -> None:
         """Call `hook(number)` for SVC (2), BKPT (7) and a branch to EXC_RETURN (3, or 8 in later versions)."""
@@ -209,13 +225,16 @@ class Cpu:
     def _add_code_hook(self, kind: int, hook: BlockHook, begin: int, end: int) -> None:
         callback = _BLOCK_CALLBACK(hook)
         self._keep.append(callback)
+        self._add_native_hook(kind, callback, None, begin, end)
+
+    def _add_native_hook(self, kind: int, function: Any, data_at: int | None, begin: int, end: int) -> None:
         handle = ctypes.c_size_t()
         binding.uclib.uc_hook_add(
             self._handle,
             ctypes.byref(handle),
             kind,
-            ctypes.cast(callback, ctypes.c_void_p),
-            None,
+            ctypes.cast(function, ctypes.c_void_p),
+            ctypes.c_void_p(data_at),
             ctypes.c_uint64(begin),
             ctypes.c_uint64(end),
         )

@@ -203,16 +203,16 @@ def test_a_byte_for_an_unconnected_receiver_is_named(board: str) -> None:
 def test_unmodelled_registers_are_noted_and_keep_their_value(board: str) -> None:
     body = """
 int main(void) {
-    PWR_ENR |= 1;
-    REG(0x40000028) = 1234;
+    PWR_ENR |= 1 << 4;
+    REG(0x40001028) = 1234;
     uart_up();
-    print_hex(REG(0x40000028));
+    print_hex(REG(0x40001028));
     return 0;
 }
 """
     running = boot(board, body)
     assert output(running) == "000004d2 "
-    assert running.notes == ["TIM2+0x028 is not modelled: it keeps what is written to it"]
+    assert running.notes == ["TIM6+0x028 is not modelled: it keeps what is written to it"]
 
 
 @pytest.mark.parametrize("board", BOARDS)

@@ -8,44 +8,48 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tinydeploy.boards import Board
-from tinydeploy.errors import BoardError, FirmwareFaultError
+from tinydeploy.errors import FirmwareFaultError
 from tinydeploy.virtual.chips.chip import BootError
 from tinydeploy.virtual.core import CoreModel, OnFault
 from tinydeploy.virtual.ctrl_c import deferred_interrupt
 from tinydeploy.virtual.debug import Debugger
-from tinydeploy.virtual.image import ElfImage
 from tinydeploy.virtual.line import EIGHT_N_ONE, Format, transfer
+from tinydeploy.virtual.plain_image import read_image
 from tinydeploy.virtual.system import System
 from tinydeploy.virtual.timeline import PS_PER_SECOND, Event
 from tinydeploy.virtual.watch import Call
-from tinydeploy.virtual.wiring import chip_for, wiring_for
+from tinydeploy.virtual.wiring import Setup, setup_for
 
 
 class VirtualBoard:
-    """A board running the ELF file `elf`, in reset state; the same input gives the same run, to the cycle.
+    """A board running `firmware` (ELF, Intel HEX or plain bytes), in reset state.
 
+    The same input gives the same run, to the cycle.
     With ``on_fault="stop"`` whatever silicon takes to a fault handler ends :meth:`run` with FirmwareFaultError; with
     ``"vector"`` the firmware's own handlers run. Everything that silicon fails at without telling (clocks too fast for
-    the flash, a stack overflow, an unclocked peripheral) ends it in both.
+    the flash, a stack overflow, an unclocked peripheral) ends it in both, unless ``strict`` is off: firmware that runs
+    on silicon may break rules of the manuals, so that what it breaks is noted, and ignored where hardware ignores it.
     ``notes`` collects what the firmware did that is not modelled. ``line_baud`` is the host's baud rate.
     """
 
-    def __init__(self, board: Board, elf: Path, *, on_fault: OnFault = "stop") -> None:
-        chip, wiring = chip_for(board), wiring_for(board)
-        if chip.core_name != board.core.name:
-            raise BoardError(f"{board.name}: core is {board.core.name}, but the {chip.title} has an {chip.core_name}")
-        self.board = board
+    def __init__(
+        self, board: Board | Setup, firmware: Path, *, on_fault: OnFault = "stop", strict: bool = True
+    ) -> None:
+        setup = board if isinstance(board, Setup) else setup_for(board)
+        chip, wiring = setup.chip, setup.wiring
         self.notes: list[str] = []
-        self.line_baud: float = board.uart.baud
+        self.line_baud: float = setup.baud
         self._chip = chip
         self._tx_pin = wiring.tx
         self._rx_pin = wiring.rx
         self._output = bytearray()
         self._input: deque[int] = deque()
         self._arriving: Event | None = None
-        image = ElfImage(elf)
-        self._core = CoreModel(board.core, chip.irq_count, image, chip.reset_hz, on_fault)
-        self._system = System(chip, wiring.hse_hz, self._core, self._emit, self._note)
+        image = read_image(firmware, chip.flash.address)
+        self._core = CoreModel(
+            setup.core, chip.irq_count, image, chip.reset_hz, on_fault, self._breaks_a_rule if not strict else None
+        )
+        self._system = System(chip, wiring.hse_hz, self._core, self._emit, self._note, strict)
         self._system.load(image)
         self.reset()
 
@@ -145,6 +149,9 @@ class VirtualBoard:
     def cycle_model(self) -> str:
         """By what rules cycles are estimated."""
         return self._core.model.statement
+
+    def _breaks_a_rule(self, where: str, message: str) -> None:
+        self._note(f"{where}: the firmware {message}")
 
     def _emit(self, pin: str, value: int, form: Format, baud: float) -> None:
         if pin != self._tx_pin:

@@ -23,11 +23,26 @@ class Slot:
     off: str = ""
 
 
+# Armv7-M ARM B3.1: peripherals and the private peripheral bus.
+_DEVICE_REGIONS = ((0x4000_0000, 0x6000_0000), (0xE000_0000, 0xE010_0000))
+
+
+class _Elsewhere(Peripheral):
+    """Registers of peripherals that the chip's description does not have, by address."""
+
+    def __init__(self) -> None:
+        super().__init__("the bus", 0)
+
+    def register_name(self, offset: int) -> str:
+        return f"address 0x{offset:08x}"
+
+
 class Bus:
     """Maps the slots of one chip into `cpu`.
 
     ``clocked(slot)`` says whether the clock of a slot is on. ``failed(address, is_write, message)`` is told what fails
-    on silicon; ``noted`` gets every register that nothing models, once.
+    on silicon; ``noted`` gets every register that nothing models. With ``elsewhere``, what no slot covers of the device
+    regions answers too, and keeps what is written.
     """
 
     def __init__(
@@ -37,6 +52,7 @@ class Bus:
         clocked: Callable[[Slot], bool],
         failed: Callable[[int, bool, str], None],
         noted: Callable[[str], None],
+        elsewhere: bool = False,
     ) -> None:
         self._clocked = clocked
         self._failed = failed
@@ -46,13 +62,19 @@ class Bus:
             first, last = slot.peripheral.base, slot.peripheral.base + slot.size_bytes - 1
             for page in range(first // PAGE_BYTES, last // PAGE_BYTES + 1):
                 self._pages.setdefault(page, []).append(slot)
+        self._elsewhere = Slot(_Elsewhere(), 1 << 32) if elsewhere else None
+        if elsewhere:
+            for start, pages in _gaps(sorted(self._pages)):
+                cpu.map_device(start * PAGE_BYTES, pages * PAGE_BYTES, self._read, self._write)
         for start, pages in _runs(sorted(self._pages)):
             cpu.map_device(start * PAGE_BYTES, pages * PAGE_BYTES, self._read, self._write)
 
     def _slot(self, address: int) -> Slot:
-        for slot in self._pages[address // PAGE_BYTES]:
+        for slot in self._pages.get(address // PAGE_BYTES, ()):
             if 0 <= address - slot.peripheral.base < slot.size_bytes:
                 return slot
+        if self._elsewhere is not None:
+            return self._elsewhere
         raise SiliconError("nothing answers at that address")
 
     def _find(self, address: int, size: int, verb: str) -> tuple[Peripheral, int]:
@@ -64,7 +86,7 @@ class Bus:
         if offset % size:
             raise SiliconError(f"{verb} {peripheral.name} with an unaligned access of {size} bytes")
         if not peripheral.knows(offset & ~3):
-            self._noted(f"{peripheral.name}+0x{offset & ~3:03x}")
+            self._noted(peripheral.register_name(offset & ~3))
         return peripheral, offset
 
     def _read(self, address: int, size: int) -> int:
@@ -81,6 +103,18 @@ class Bus:
             peripheral.write_part(offset, size, value)
         except SiliconError as error:
             self._failed(address, True, str(error))
+
+
+def _gaps(pages: list[int]) -> list[tuple[int, int]]:
+    """What of the device regions lies in no page, as (first, count)."""
+    gaps: list[tuple[int, int]] = []
+    for low, high in _DEVICE_REGIONS:
+        at = low // PAGE_BYTES
+        for page in [page for page in pages if low <= page * PAGE_BYTES < high] + [high // PAGE_BYTES]:
+            if page > at:
+                gaps.append((at, page - at))
+            at = page + 1
+    return gaps
 
 
 def _runs(pages: list[int]) -> list[tuple[int, int]]:

@@ -28,6 +28,12 @@ def apb_divider(field: int) -> int:
     return 1 if field < 4 else 2 << (field - 4)
 
 
+def timer_hz(clocks: Clocks, on_apb2: bool) -> int:
+    """What an STM32's timers count: the APB clock, doubled where the APB's prescaler divides."""
+    pclk = clocks.pclk2_hz if on_apb2 else clocks.pclk1_hz
+    return 2 * pclk if pclk < clocks.hclk_hz else pclk
+
+
 def mhz(hz: int) -> str:
     """A frequency for messages."""
     return f"{hz / MHZ:g} MHz"

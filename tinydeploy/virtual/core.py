@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from tinydeploy.cores import Core
@@ -16,7 +17,7 @@ from tinydeploy.virtual.dwt import Dwt
 from tinydeploy.virtual.exception_unit import ExceptionUnit
 from tinydeploy.virtual.exceptions import EXC_RETURN_MIN
 from tinydeploy.virtual.faults import KINDS, Fault
-from tinydeploy.virtual.image import ElfImage
+from tinydeploy.virtual.image import FirmwareImage
 from tinydeploy.virtual.locate import accessing_instruction
 from tinydeploy.virtual.models import model_for
 from tinydeploy.virtual.peripheral import Peripheral, SiliconError
@@ -33,11 +34,23 @@ _UNICORN_UNDEFINED, _UNICORN_EXCEPTION = 10, 21
 
 
 class CoreModel:
-    """One core with its private peripherals (``slots``). `advance` runs it; `fail` stops it for good."""
+    """One core with its private peripherals (``slots``). `advance` runs it; `fail` stops it for good.
 
-    def __init__(self, core: Core, irq_count: int, image: ElfImage, reset_hz: int, on_fault: OnFault) -> None:
+    ``lenient(where, message)`` is told what a device refuses, instead of ``fail``.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        irq_count: int,
+        image: FirmwareImage,
+        reset_hz: int,
+        on_fault: OnFault,
+        lenient: Callable[[str, str], None] | None = None,
+    ) -> None:
         self.image = image
         self.on_fault = on_fault
+        self._lenient = lenient
         self.model = model_for(core)
         self.cpu = Cpu(core)
         self.counter = BlockCounter(self.cpu, self.model)
@@ -241,6 +254,9 @@ class CoreModel:
         block = self.counter.block
         index = accessing_instruction(self.cpu, block, address, is_write) if block is not None else None
         pc = block.instructions[index].address if block is not None and index is not None else self.cpu["pc"]
+        if self._lenient is not None:
+            self._lenient(self.image.describe(pc), f"{message} (0x{address:08x})")
+            return
         self.fail(f"{message} (0x{address:08x})", pc)
 
     def _report(self, instruction: Instruction, cause: Cause) -> None:
@@ -361,4 +377,7 @@ class CoreModel:
         try:
             self.timeline.run_due()
         except SiliconError as error:
-            self.fail(str(error))
+            if self._lenient is None:
+                self.fail(str(error))
+            else:
+                self._lenient(self.image.describe(self.cpu["pc"]), str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,29 +38,19 @@ class Symbol:
     is_function: bool
 
 
-class ElfImage:
-    """An executable for Arm, read once."""
+class FirmwareImage:
+    """A program as it lies in flash, and what its file tells of it. ``symbols`` is empty where the file has none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, segments: tuple[Segment, ...], symbols: Iterable[Symbol] = ()) -> None:
         self.path = path
-        try:
-            with path.open("rb") as stream:
-                elf = ELFFile(stream)
-                if elf.get_machine_arch() != "ARM" or elf.elfclass != 32:
-                    raise ToolchainError(f"{path}: not a 32-bit Arm ELF file; build the firmware for the board")
-                self.segments = tuple(_segments(elf))
-                self.symbols = {symbol.name: symbol for symbol in _symbols(elf)}
-        except OSError as error:
-            raise ToolchainError(f"{path}: cannot be read ({error.strerror}); build the firmware first") from error
-        except ELFError as error:
-            raise ToolchainError(f"{path}: not an ELF file ({error}); build the firmware first") from error
-        self._source = SourceLines(path)
+        self.segments = segments
+        self.symbols = {symbol.name: symbol for symbol in symbols}
         functions = sorted((s for s in self.symbols.values() if s.is_function), key=lambda s: s.address)
         self._functions = functions
         self._function_starts = [symbol.address for symbol in functions]
 
     def symbol(self, name: str) -> Symbol:
-        """The symbol called `name`; ToolchainError when the ELF has none."""
+        """The symbol called `name`; ToolchainError when the file has none."""
         if name not in self.symbols:
             raise ToolchainError(f"{self.path}: no symbol {name!r}; is it static, or dropped by the linker?")
         return self.symbols[name]
@@ -78,16 +69,37 @@ class ElfImage:
         return symbol.name if address < symbol.address + size else None
 
     def source_line(self, address: int) -> str | None:
-        """``file.c:line`` of the code at `address`, from DWARF; None without debug information."""
-        return self._source.find(address)
+        """``file.c:line`` of the code at `address`; None where the file does not tell."""
+        return None
 
     def describe(self, address: int) -> str:
-        """``file.c:line (function)`` as far as the ELF knows, and always the address."""
+        """``file.c:line (function)`` as far as the file knows, and always the address."""
         line, function = self.source_line(address), self.function_at(address)
         place = f"0x{address:08x}"
         if function:
             place = f"{function} ({place})"
         return f"{line}, {place}" if line else place
+
+
+class ElfImage(FirmwareImage):
+    """An executable for Arm, read once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as stream:
+                elf = ELFFile(stream)
+                if elf.get_machine_arch() != "ARM" or elf.elfclass != 32:
+                    raise ToolchainError(f"{path}: not a 32-bit Arm ELF file; build the firmware for the board")
+                super().__init__(path, tuple(_segments(elf)), _symbols(elf))
+        except OSError as error:
+            raise ToolchainError(f"{path}: cannot be read ({error.strerror}); build the firmware first") from error
+        except ELFError as error:
+            raise ToolchainError(f"{path}: not an ELF file ({error}); build the firmware first") from error
+        self._source = SourceLines(path)
+
+    def source_line(self, address: int) -> str | None:
+        """``file.c:line`` of the code at `address`, from DWARF; None without debug information."""
+        return self._source.find(address)
 
 
 def _segments(elf: Any) -> list[Segment]:

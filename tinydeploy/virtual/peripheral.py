@@ -33,6 +33,10 @@ class Peripheral:
         """Is the register at `offset` modelled, if only by its reset value?"""
         return offset in self.readers or offset in self.writers or offset in self._reset_values
 
+    def register_name(self, offset: int) -> str:
+        """The register at `offset`, for messages."""
+        return f"{self.name}+0x{offset:03x}"
+
     def read(self, offset: int) -> int:
         """The word at `offset`, a multiple of 4."""
         reader = self.readers.get(offset)

@@ -8,15 +8,19 @@ from collections.abc import Callable
 
 from tinydeploy.errors import ToolchainError
 from tinydeploy.virtual.bus import Bus, Slot
-from tinydeploy.virtual.chips.chip import Chip, Row, Start, UartPlace, slot
+from tinydeploy.virtual.chips.chip import Chip, Row, Start, TimerPlace, UartPlace, slot
+from tinydeploy.virtual.chips.stm32_clock import Stm32Clocks
+from tinydeploy.virtual.clocktree import timer_hz
 from tinydeploy.virtual.core import CoreModel
 from tinydeploy.virtual.cpu import PROT_EXEC, PROT_READ, PROT_WRITE
-from tinydeploy.virtual.image import ElfImage
+from tinydeploy.virtual.image import FirmwareImage
 from tinydeploy.virtual.line import Format
 from tinydeploy.virtual.nrf_pins import NrfPins
+from tinydeploy.virtual.otg import Otg
 from tinydeploy.virtual.peripheral import Peripheral
 from tinydeploy.virtual.pins import Around, FixedPins, Pins, Stm32Pins
 from tinydeploy.virtual.rp_pins import RpPins
+from tinydeploy.virtual.timer import Timer
 from tinydeploy.virtual.uart_model import UartWiring
 from tinydeploy.virtual.uarts import UARTS, AnyUart
 
@@ -25,10 +29,19 @@ Emit = Callable[[str, int, Format, float], None]
 
 
 class System:
-    """One chip. `emit(pin, value, format, baud)` gets every frame that leaves a pin, such as "PA9"."""
+    """One chip. `emit(pin, value, format, baud)` gets every frame that leaves a pin, such as "PA9".
+
+    Unless `strict`, what breaks a manual's rules is noted and done, and registers of unknown peripherals answer.
+    """
 
     def __init__(
-        self, chip: Chip, hse_hz: int | None, core: CoreModel, emit: Emit, note: Callable[[str], None]
+        self,
+        chip: Chip,
+        hse_hz: int | None,
+        core: CoreModel,
+        emit: Emit,
+        note: Callable[[str], None],
+        strict: bool = True,
     ) -> None:
         self.chip = chip
         self._core = core
@@ -36,14 +49,19 @@ class System:
         self._note = note
         self._memories: dict[str, ctypes.Array[ctypes.c_char]] = {}
         self.clocks = chip.control(core.timeline, hse_hz, self._clocks_changed)
+        if not strict and isinstance(self.clocks, Stm32Clocks):
+            self.clocks.broken = lambda error: note(f"the firmware {error}")
         rows = {row.name: row for row in chip.rows}
         self.uarts: dict[str, AnyUart] = {}
         self.pins: Pins = PINS[chip.pins](Around(chip, self.clocks, self._clocked_port, self.uarts))
         self.uarts.update({place.name: self._uart(place, rows[place.name]) for place in chip.uarts})
+        self._timers = [self._timer(place, rows[place.name]) for place in chip.timers]
         self._peripherals: list[Peripheral] = [
             *self.clocks.peripherals,
             *self.pins.peripherals,
             *self.uarts.values(),
+            *self._timers,
+            *(Otg(row.name, row.base) for row in chip.rows if row.name.startswith("OTG")),
         ]
         modelled = {peripheral.name: peripheral for peripheral in self._peripherals}
         slots: list[Slot] = []
@@ -54,7 +72,7 @@ class System:
                 self._peripherals.append(peripheral)
             slots.append(slot(chip, row, peripheral))
         self._map_memories()
-        Bus(core.cpu, core.slots + slots, self._clocked, core.fail_access, self._unmodelled)
+        Bus(core.cpu, core.slots + slots, self._clocked, core.fail_access, self._unmodelled, elsewhere=not strict)
 
     def reset(self) -> None:
         """All peripherals as after reset; memories keep their content."""
@@ -64,9 +82,9 @@ class System:
         self.clocks.reset()
         self._core.timeline.set_core_hz(self.clocks.clocks.hclk_hz)
 
-    def load(self, image: ElfImage) -> None:
+    def load(self, image: FirmwareImage) -> None:
         """Program the flash: segments at their load addresses, the rest erased."""
-        flash = next(region for region in self.chip.regions if region.name == "flash")
+        flash = self.chip.flash
         content = self._memories["flash"]
         for segment in image.segments:
             start = segment.load_address - flash.address
@@ -114,6 +132,15 @@ class System:
         )
         return UARTS[place.kind](wiring)
 
+    def _timer(self, place: TimerPlace, row: Row) -> Timer:
+        return Timer(
+            place,
+            row.base,
+            self._core.timeline,
+            lambda: timer_hz(self.clocks.clocks, row.enable_register.startswith("APB2")),
+            lambda level: self._core.set_line(place.irq, level),
+        )
+
     def receivers(self, pin: str) -> list[AnyUart]:
         """The UARTs that are on and could hear `pin`."""
         return [
@@ -139,6 +166,8 @@ class System:
     def _clocks_changed(self) -> None:
         self._core.timeline.set_core_hz(self.clocks.clocks.hclk_hz)
         self._core.systick.retime()
+        for timer in self._timers:
+            timer.retime()
 
     def _clocked(self, place: Slot) -> bool:
         return place.enable_bit is None or self.clocks.enabled(place.enable_register, place.enable_bit)

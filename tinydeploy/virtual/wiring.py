@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinydeploy.boards import Board
+from tinydeploy.boards import Board, load_board
+from tinydeploy.cores import CORES, Core
 from tinydeploy.errors import BoardError
 from tinydeploy.virtual.chips import CHIPS
 from tinydeploy.virtual.chips.chip import Chip
@@ -39,6 +40,13 @@ _WIRING = {
     "nucleo_l4r5zi": Wiring(None, "PG7", "PG8"),  # UM2179: X3 not fitted, MCO not connected; LPUART1 on PG7, PG8
 }
 
+# Boards that tinydeploy does not build for: their chip and wiring.
+_FOREIGN = {
+    # UM2324: MCO of the ST-LINK feeds 8 MHz to PF0; VCP on PA2 and PA3
+    "nucleo_g0b1re": ("STM32G0B1", Wiring(8_000_000, "PA2", "PA3")),
+    # UM2408: MCO of the ST-LINK feeds 8 MHz; VCP on PD8 and PD9
+    "nucleo_h7a3zi": ("STM32H7A3", Wiring(8_000_000, "PD8", "PD9")),
+}
 _CRYSTALS = {"nrf52": 32_000_000, "rp2040": 12_000_000, "rp2350": 12_000_000}  # where the chip leaves no choice
 
 
@@ -49,6 +57,34 @@ def chip_for(board: Board) -> Chip:
             return chip
     known = ", ".join(chip.part for chip in CHIPS)
     raise BoardError(f"the virtual board does not model the {board.part} ({board.name}); it has {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the virtual board needs to know of a board. ``baud``: of the host, until it sets another."""
+
+    name: str
+    chip: Chip
+    core: Core
+    wiring: Wiring
+    baud: int
+
+
+def setup_for(board: Board) -> Setup:
+    """Chip and wiring of a described board. Raises BoardError where description and chip disagree."""
+    chip = chip_for(board)
+    if chip.core_name != board.core.name:
+        raise BoardError(f"{board.name}: core is {board.core.name}, but the {chip.title} has an {chip.core_name}")
+    return Setup(board.name, chip, board.core, wiring_for(board), board.uart.baud)
+
+
+def setup_named(name: str) -> Setup:
+    """A board by name, or by the path of its description; also the boards that run foreign firmware only."""
+    if name not in _FOREIGN:
+        return setup_for(load_board(name))
+    part, wiring = _FOREIGN[name]
+    chip = next(chip for chip in CHIPS if chip.part == part)
+    return Setup(name, chip, CORES[chip.core_name], wiring, 115_200)
 
 
 def wiring_for(board: Board) -> Wiring:

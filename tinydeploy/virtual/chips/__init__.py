@@ -11,7 +11,8 @@ from tinydeploy.virtual.chips.nrf52 import NRF52840
 from tinydeploy.virtual.chips.rp2 import RP2040, RP2350
 from tinydeploy.virtual.chips.stm32f4 import STM32F407, STM32F411
 from tinydeploy.virtual.chips.stm32f7 import STM32F722, STM32F746, STM32F767, STM32F769
-from tinydeploy.virtual.chips.stm32h7 import STM32H743
+from tinydeploy.virtual.chips.stm32g0 import STM32G0B1
+from tinydeploy.virtual.chips.stm32h7 import STM32H7A3, STM32H743
 from tinydeploy.virtual.chips.stm32l4 import STM32L4R5, STM32L476
 from tinydeploy.virtual.chips.stm32u5 import STM32U575
 
@@ -23,6 +24,8 @@ CHIPS: tuple[Chip, ...] = (
     STM32F767,
     STM32F769,
     STM32H743,
+    STM32H7A3,
+    STM32G0B1,
     STM32L476,
     STM32L4R5,
     STM32U575,

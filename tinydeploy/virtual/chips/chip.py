@@ -69,6 +69,15 @@ def uart(
     return UartPlace(name, irq, low_power, fifo, pins, kind)
 
 
+@dataclass(frozen=True, slots=True)
+class TimerPlace:
+    """A timer of the chip and its interrupt (that of updates and compares alike). ``bits``: of its counter."""
+
+    name: str
+    irq: int
+    bits: int = 16
+
+
 class ClockControl(Protocol):
     """RCC, PWR and FLASH of a family: peripherals, the clocks that follow, the enable bits."""
 
@@ -129,7 +138,13 @@ class Chip:
     control: Callable[[Timeline, int | None, Callable[[], None]], ClockControl]
     pins: str = "stm32"
     boot: Callable[[bytes], Start] | None = None
+    timers: tuple[TimerPlace, ...] = ()
     off: str = "its clock is off; set RCC_{register} bit {bit} first"
+
+    @property
+    def flash(self) -> Region:
+        """Where programs are loaded."""
+        return next(region for region in self.regions if region.name == "flash")
 
 
 def slot(chip: Chip, row: Row, peripheral: Peripheral) -> Slot:

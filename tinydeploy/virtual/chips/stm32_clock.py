@@ -50,6 +50,7 @@ class Stm32Clocks(ABC):
         self._notify = changed
         self._source = self.first_source
         self._vos_until_ps = 0
+        self.broken: Callable[[SiliconError], None] | None = None  # told of broken rules, where they end nothing
         self._oscillators = Oscillators(timeline, dict(self.startup_us), self._update)
         self.rcc = rcc
         self.peripherals: tuple[Peripheral, ...] = (rcc, *others)
@@ -127,7 +128,7 @@ class Stm32Clocks(ABC):
 
     def _write_cr(self, value: int) -> None:
         if value >> self.switches[self.pll][0] & 1 and not self._oscillators.is_on(self.pll):
-            self._check_pll()
+            self._rule(self._check_pll)
         if self._source in self.switches:
             value |= 1 << self.switches[self._source][0]  # hardware keeps the source that it runs on
         self.rcc.registers[CR] = value & self.cr_mask
@@ -143,9 +144,12 @@ class Stm32Clocks(ABC):
 
     def _write_pll(self, offset: int, value: int, free_bits: int = 0) -> None:
         """Settings of the PLL, `free_bits` of which may change while it runs."""
+        self._rule(lambda: self._check_pll_write(offset, value, free_bits))
+        self._store(self.rcc, offset, value)
+
+    def _check_pll_write(self, offset: int, value: int, free_bits: int) -> None:
         if self._oscillators.is_on(self.pll) and (value ^ self.rcc.registers[offset]) & ~free_bits:
             raise SiliconError(f"changes the settings of the {self.pll} while it is on; turn it off first")
-        self._store(self.rcc, offset, value)
 
     @property
     def _vos_ready(self) -> bool:
@@ -160,10 +164,23 @@ class Stm32Clocks(ABC):
         code = self.rcc.registers[self.cfgr] & self._sw_mask
         wanted = self.sources[code] if code < len(self.sources) else ""
         if wanted != self._source and self._oscillators.is_ready(wanted):
-            if wanted == self.pll and self.pll_output is not None:
-                offset, bit, name = self.pll_output
-                if not self.rcc.registers[offset] >> bit & 1:
-                    raise SiliconError(f"runs SYSCLK on the {self.pll} while {name} is clear; set it first")
+            if wanted == self.pll:
+                self._rule(self._check_pll_output)
             self._source = wanted
-        self._check()
+        self._rule(self._check)
         self._notify()
+
+    def _check_pll_output(self) -> None:
+        if self.pll_output is not None:
+            offset, bit, name = self.pll_output
+            if not self.rcc.registers[offset] >> bit & 1:
+                raise SiliconError(f"runs SYSCLK on the {self.pll} while {name} is clear; set it first")
+
+    def _rule(self, check: Callable[[], None]) -> None:
+        """What the manual demands: breaking it ends the run, or ``broken`` is told and it goes on."""
+        try:
+            check()
+        except SiliconError as error:
+            if self.broken is None:
+                raise
+            self.broken(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, UartPlace, uart
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, UartPlace, uart
 from tinydeploy.virtual.chips.stm32_clock import HSI_HZ
 from tinydeploy.virtual.chips.stm32f4_clock import Stm32F407Clocks, Stm32F411Clocks
 
@@ -91,6 +91,7 @@ def _chip(part: str, irq_count: int, flash_kib: int, ccm: tuple[Region, ...], po
         ),
         gpio_ports=ports,
         gpio_reset=_GPIO_RESET,
+        timers=(TimerPlace("TIM2", 28, 32), TimerPlace("TIM3", 29), TimerPlace("TIM4", 30), TimerPlace("TIM5", 50, 32)),
         boot_address=0,
         reset_hz=HSI_HZ,
         **its_own,

@@ -5,7 +5,7 @@ The peripherals that they share lie at the same addresses, behind the same enabl
 
 from __future__ import annotations
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, uart
 from tinydeploy.virtual.chips.stm32_clock import HSI_HZ
 from tinydeploy.virtual.chips.stm32f7_clock import Stm32F7Clocks
 
@@ -91,6 +91,7 @@ def _chip(part: str, irq_count: int, regions: tuple[Region, ...], ports: str = "
             "B": {0x00: 0x280, 0x08: 0xC0, 0x0C: 0x100},
         },
         uarts=_UARTS,
+        timers=(TimerPlace("TIM2", 28, 32), TimerPlace("TIM3", 29), TimerPlace("TIM4", 30), TimerPlace("TIM5", 50, 32)),
         boot_address=0x0020_0000,  # "Boot configuration": BOOT_ADD0 as delivered
         reset_hz=HSI_HZ,
         control=Stm32F7Clocks,

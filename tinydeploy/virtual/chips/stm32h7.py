@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
-from tinydeploy.virtual.chips.stm32h7_clock import HSI_HZ, Stm32H7Clocks
+from dataclasses import replace
+
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, uart
+from tinydeploy.virtual.chips.stm32h7_clock import HSI_HZ, Stm32H7A3Clocks, Stm32H7Clocks
 
 KIB = 1024
 
@@ -75,7 +77,25 @@ STM32H743 = Chip(
         **{port: {0x00: 0xFFFF_FFFF} for port in "CDEFGHIJK"},
     },
     uarts=_UARTS,
+    timers=(TimerPlace("TIM2", 28, 32), TimerPlace("TIM3", 29), TimerPlace("TIM4", 30), TimerPlace("TIM5", 50, 32)),
     boot_address=0x0800_0000,  # RM0433 "Boot configuration": BOOT_ADD0 as delivered
     reset_hz=HSI_HZ,
     control=Stm32H7Clocks,
+)
+STM32H7A3 = replace(
+    STM32H743,
+    part="STM32H7A3",
+    title="STM32H7A3",
+    irq_count=155,
+    # RM0455 "Memory organization".
+    regions=(
+        Region("flash", 0x0800_0000, 2048 * KIB, writable=False),
+        Region("ITCM", 0x0000_0000, 64 * KIB, writable=True),
+        Region("DTCM", 0x2000_0000, 128 * KIB, writable=True),
+        Region("AXI SRAM", 0x2400_0000, 1024 * KIB, writable=True),
+        Region("AHB SRAM", 0x3000_0000, 128 * KIB, writable=True),
+        Region("SRD SRAM", 0x3800_0000, 32 * KIB, writable=True),
+        Region("system memory", 0x1FF0_0000, 128 * KIB, writable=False),
+    ),
+    control=Stm32H7A3Clocks,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from tinydeploy.virtual.chips.stm32_clock import CR, Stm32Clocks
 from tinydeploy.virtual.clocktree import MHZ, Clocks, ahb_divider, apb_divider, mhz
@@ -22,13 +23,17 @@ _RCC_RESET = {
     CR: 0xA3, 0x04: 0x4000_0000, 0x08: 0, 0x0C: 0x2000_0000, CFGR: 0, D1CFGR: 0, D2CFGR: 0, D3CFGR: 0,
     PLLCKSELR: 0x0202_0200, PLLCFGR: 0x01FF_0000, PLL1DIVR: 0x0101_0280, 0x34: 0, 0x38: 0x0101_0280, 0x3C: 0,
     0x40: 0x0101_0280, 0x44: 0, 0x4C: 0, 0x50: 0, D2CCIP2R: 0, 0x58: 0, 0x60: 0, 0x64: 0, 0x68: 0, 0x70: 0, 0x74: 0,
-    **dict.fromkeys(_ENABLES.values(), 0),
 }  # fmt: skip
-_SWITCHES = {"HSI": (0, 2), "CSI": (7, 8), "HSE": (16, 17), "PLL1": (24, 25)}
+_SWITCHES = {
+    "HSI": (0, 2), "CSI": (7, 8), "HSI48": (12, 13), "HSE": (16, 17), "PLL1": (24, 25), "PLL2": (26, 27),
+    "PLL3": (28, 29),
+}  # fmt: skip
 _PLL_SOURCES = ("HSI", "CSI", "HSE", None)
 # PWR, SYSCFG, FLASH
 CSR1, CR3, D3CR, PWRCR, ACR = 0x04, 0x0C, 0x18, 0x2C, 0x00
-_STARTUP_US = {"HSI": 4, "CSI": 4, "HSE": 2000, "PLL1": 100, "VOS": 40}
+_STARTUP_US = {
+    "HSI": 4, "CSI": 4, "HSI48": 5, "HSE": 2000, "PLL1": 100, "PLL2": 100, "PLL3": 100, "VOS": 40,
+}  # fmt: skip
 _LIMITS = {0: (480, 240, 120), 1: (400, 200, 100), 2: (300, 150, 75), 3: (200, 100, 50)}
 # RM0433 "FLASH recommended number of wait states and programming delay": by scale, the highest AXI clock in MHz for
 # wait states and WRHIGHFREQ of 0/0, 1/1, ...
@@ -42,7 +47,11 @@ _APB2_UARTS = ("USART1", "USART6")
 
 
 class Stm32H7Clocks(Stm32Clocks):
-    """The H743's clock tree: HSI at 64 MHz, scale 3 and 7 wait states after reset."""
+    """The H743's clock tree: HSI at 64 MHz, scale 3 and 7 wait states after reset.
+
+    By scale: ``limits`` of core, AXI and APBs in MHz; ``latency``, the highest AXI clock with wait states and
+    WRHIGHFREQ.
+    """
 
     enables = _ENABLES
     switches = _SWITCHES
@@ -54,13 +63,15 @@ class Stm32H7Clocks(Stm32Clocks):
     sw_bits = 3
     pll = "PLL1"
     pll_output = (PLLCFGR, 16, "RCC_PLLCFGR.DIVP1EN")
+    limits: ClassVar[Mapping[int, tuple[int, int, int]]] = _LIMITS
+    latency: ClassVar[Mapping[int, tuple[tuple[int, int, int], ...]]] = _LATENCY
 
     def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
         self._supply_stated = False
         self.pwr = Peripheral("PWR", 0x5802_4800, {0x00: 0xF000_C000, CSR1: 0, 0x08: 0, CR3: 6, 0x10: 0, D3CR: 0x4000})
         self.flash = Peripheral("FLASH", 0x5200_2000, {ACR: 0x37, 0x0C: 0x31, 0x10: 0})
         self.syscfg = Peripheral("SYSCFG", 0x5800_0400, {0x04: 0, 0x20: 0, PWRCR: 0})
-        rcc = Peripheral("RCC", 0x5802_4400, _RCC_RESET)
+        rcc = Peripheral("RCC", 0x5802_4400, _RCC_RESET | dict.fromkeys(self.enables.values(), 0))
         super().__init__(timeline, hse_hz, changed, rcc, self.pwr, self.flash, self.syscfg)
         for offset in (PLLCKSELR, PLLCFGR, PLL1DIVR):
             rcc.writers[offset] = lambda value, offset=offset: self._write_pll(offset, value)  # type: ignore[misc]
@@ -163,11 +174,11 @@ class Stm32H7Clocks(Stm32Clocks):
 
     def _check(self) -> None:
         clocks, scale = self.clocks, self._scale
-        core_top, axi_top, apb_top = (top * MHZ for top in _LIMITS[scale])
+        core_top, axi_top, apb_top = (top * MHZ for top in self.limits[scale])
         axi = self._axi_hz(clocks.hclk_hz)
         if clocks.hclk_hz > core_top:
             raise SiliconError(f"runs the core at {mhz(clocks.hclk_hz)}, above the {mhz(core_top)} of scale {scale}")
-        if clocks.hclk_hz > _LIMITS[3][0] * MHZ and not self._vos_ready:
+        if clocks.hclk_hz > self.limits[3][0] * MHZ and not self._vos_ready:
             raise SiliconError("raises the clock before PWR_D3CR.VOSRDY; wait for it")
         if axi > axi_top:
             raise SiliconError(f"runs AXI at {mhz(axi)}, above the {mhz(axi_top)} of scale {scale}; set HPRE first")
@@ -186,7 +197,7 @@ class Stm32H7Clocks(Stm32Clocks):
 
     def _check_flash(self, axi: int, scale: int) -> None:
         latency, delay = self.flash.registers[ACR] & 0xF, self.flash.registers[ACR] >> 4 & 3
-        for top, least, least_delay in _LATENCY[scale]:
+        for top, least, least_delay in self.latency[scale]:
             if axi <= top * MHZ:
                 if latency < least or delay < least_delay:
                     raise SiliconError(
@@ -195,3 +206,28 @@ class Stm32H7Clocks(Stm32Clocks):
                     )
                 return
         raise SiliconError(f"runs AXI at {mhz(axi)}, faster than the flash allows at scale {scale}")
+
+
+class Stm32H7A3Clocks(Stm32H7Clocks):
+    """The H7A3's clock tree (RM0455, DS13195): the H743's but for the enable bits, the voltage and the limits."""
+
+    enables = {name: offset + 0x60 for name, offset in _ENABLES.items()}  # noqa: RUF012 - a constant of the class
+    # DS13195 "General operating conditions".
+    limits = {0: (280, 280, 140), 1: (225, 225, 113), 2: (160, 160, 80), 3: (88, 88, 44)}  # noqa: RUF012
+    # RM0455 "FLASH recommended number of wait states and programming delay".
+    latency = {  # noqa: RUF012
+        0: ((44, 0, 0), (88, 1, 0), (132, 2, 0), (176, 3, 0), (220, 4, 0), (264, 5, 0), (280, 6, 0)),
+        1: ((42, 0, 0), (84, 1, 0), (126, 2, 0), (168, 3, 0), (210, 4, 0), (225, 5, 0)),
+        2: ((38, 0, 0), (76, 1, 0), (114, 2, 0), (152, 3, 0), (160, 4, 0)),
+        3: ((22, 0, 0), (44, 1, 0), (66, 2, 0), (88, 3, 0)),
+    }
+
+    @property
+    def _scale(self) -> int:
+        return 3 - (self.pwr.registers[D3CR] >> 14 & 3)
+
+    def _write_cr3(self, value: int) -> None:
+        self.pwr.registers[CR3] = value  # the supply may be a step-down converter too
+
+    def _write_d3cr(self, value: int) -> None:
+        self._settle(self.pwr, D3CR, value & 0xC000)

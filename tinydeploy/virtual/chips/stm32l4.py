@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, uart
 from tinydeploy.virtual.chips.stm32l4_clock import Stm32L4Clocks, Stm32L4PlusClocks
 
 KIB = 1024
@@ -66,6 +66,7 @@ _UARTS = (
     uart("UART5", 53, 8, tx="C12", rx="D2", fifo=True),
     uart("LPUART1", 70, 8, tx="A2 B11 C1 G7", rx="A3 B10 C0 G8", fifo=True, low_power=True),
 )
+_TIMERS = (TimerPlace("TIM2", 28, 32), TimerPlace("TIM3", 29), TimerPlace("TIM4", 30), TimerPlace("TIM5", 50, 32))
 
 STM32L4R5 = Chip(
     part="STM32L4R5",
@@ -84,6 +85,7 @@ STM32L4R5 = Chip(
         "I": {0x00: 0x00FF_FFFF},
     },
     uarts=_UARTS,
+    timers=_TIMERS,
     boot_address=0x0000_0000,  # RM0432 "Boot configuration": flash, aliased at 0
     reset_hz=4_000_000,
     control=Stm32L4PlusClocks,
@@ -129,6 +131,7 @@ STM32L476 = Chip(
         uart("UART5", 53, 8, tx="C12", rx="D2"),
         uart("LPUART1", 70, 8, tx="B11 C1 G7", rx="B10 C0 G8", low_power=True),
     ),
+    timers=_TIMERS,
     boot_address=0,
     reset_hz=4_000_000,
     control=Stm32L4Clocks,

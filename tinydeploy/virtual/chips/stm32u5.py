@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinydeploy.virtual.chips.chip import Chip, Region, Row, uart
+from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, uart
 from tinydeploy.virtual.chips.stm32u5_clock import RESET_HZ, Stm32U5Clocks
 
 KIB = 1024
@@ -27,6 +27,8 @@ _ROWS = (
     Row("FLASH", 0x4002_2000, 0x400, "AHB1ENR", 8),
     Row("CRC", 0x4002_3000, 0x400, "AHB1ENR", 12),
     Row("ICACHE", 0x4003_0400),
+    Row("ADC1", 0x4202_8000, 0x400, "AHB2ENR1", 10),
+    Row("OTG_FS", 0x4204_0000, 0x40000, "AHB2ENR1", 14),
     Row("RNG", 0x420C_0800, 0x400, "AHB2ENR1", 18),
     Row("SYSCFG", 0x4600_0400, 0x400, "APB3ENR", 1),
     Row("PWR", 0x4602_0800, 0x400, "AHB3ENR", 2),
@@ -64,6 +66,7 @@ STM32U575 = Chip(
         **{port: {0x00: 0xFFFF_FFFF} for port in "CDEFGHI"},
     },
     uarts=_UARTS,
+    timers=tuple(TimerPlace(f"TIM{number}", 43 + number, 32) for number in (2, 3, 4, 5)),
     boot_address=0x0800_0000,  # RM0456 "Boot configuration": NSBOOTADD0 as delivered, TZEN clear
     reset_hz=RESET_HZ,
     control=Stm32U5Clocks,

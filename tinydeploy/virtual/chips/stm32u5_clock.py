@@ -23,11 +23,17 @@ _RCC_RESET = {
     0x58: 0, **dict.fromkeys(_ENABLES.values(), 0), 0x88: 0xD020_0100, 0x8C: 0xC000_0000, 0x94: 0x8000_0000, CCIPR1: 0,
     0xE4: 0, 0xE8: 0, BDCR: 0, 0xF4: 0x0C00_4400,
 }  # fmt: skip
-_SWITCHES = {"MSIS": (0, 2), "HSI16": (8, 10), "HSE": (16, 17), "PLL1": (24, 25)}
+_SWITCHES = {
+    "MSIS": (0, 2), "MSIK": (4, 5), "HSI16": (8, 10), "HSI48": (12, 13), "SHSI": (14, 15), "HSE": (16, 17),
+    "PLL1": (24, 25), "PLL2": (26, 27), "PLL3": (28, 29),
+}  # fmt: skip
 _PLL_SOURCES = (None, "MSIS", "HSI16", "HSE")
-VOSR, ACR = 0x0C, 0x00
+VOSR, SVMSR, ACR = 0x0C, 0x3C, 0x00
 _BOOSTEN = 1 << 18
-_STARTUP_US = {"MSIS": 10, "HSI16": 4, "HSE": 2000, "PLL1": 50, "BOOST": 20}
+_STARTUP_US = {
+    "MSIS": 10, "MSIK": 10, "HSI16": 4, "HSI48": 5, "SHSI": 10, "HSE": 2000, "PLL1": 50, "PLL2": 50, "PLL3": 50,
+    "BOOST": 20,
+}  # fmt: skip
 _VOS_US = 40
 # RM0456 "Read access latency" and "Dynamic voltage scaling management": by range, the highest HCLK in MHz for 0, 1 ...
 # wait states; the last is the most that the range takes.
@@ -42,7 +48,7 @@ class Stm32U5Clocks(Stm32Clocks):
     enables = _ENABLES
     switches = _SWITCHES
     startup_us = _STARTUP_US
-    cr_mask = ~0x0202_0404
+    cr_mask = ~0x2A02_A424
     sources = ("MSIS", "HSI16", "HSE", "PLL1")
     first_source = "MSIS"
     cfgr = CFGR1
@@ -50,7 +56,7 @@ class Stm32U5Clocks(Stm32Clocks):
     pll_output = (PLL1CFGR, 18, "RCC_PLL1CFGR.PLL1REN")
 
     def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
-        self.pwr = Peripheral("PWR", 0x4602_0800, {0x00: 0, 0x04: 0, 0x08: 0, VOSR: 0, 0x10: 0})
+        self.pwr = Peripheral("PWR", 0x4602_0800, {0x00: 0, 0x04: 0, 0x08: 0, VOSR: 0, 0x10: 0, SVMSR: 0})
         self.flash = Peripheral("FLASH", 0x4002_2000, {ACR: 1, 0x20: 0, 0x28: 0xC000_0000})
         self.icache = Peripheral("ICACHE", 0x4003_0400, {0x00: 4, 0x04: 0})
         rcc = Peripheral("RCC", 0x4602_0C00, _RCC_RESET)
@@ -59,7 +65,13 @@ class Stm32U5Clocks(Stm32Clocks):
         rcc.writers[PLL1CFGR] = lambda value: self._write_pll(PLL1CFGR, value, 7 << 16)
         rcc.writers[PLL1DIVR] = lambda value: self._write_pll(PLL1DIVR, value)
         self._updating(rcc, CFGR2, CFGR3, ICSCR1, CCIPR1)
-        self.pwr.readers = {VOSR: self._read_vosr}
+        self.pwr.readers = {
+            VOSR: self._read_vosr,
+            # ACTVOS and ACTVOSRDY as VOSR says, REGS as CR3.REGSEL; all supplies are there.
+            SVMSR: lambda: (
+                self.pwr.registers[VOSR] & 3 << 16 | self._vos_ready << 15 | 0xF << 24 | self.pwr.registers[0x08] & 2
+            ),
+        }
         self.pwr.writers = {VOSR: self._write_vosr}
         self.flash.writers = {ACR: lambda value: self._store(self.flash, ACR, value & 0x790F)}
         self.icache.writers = {0x04: lambda _value: None}
@@ -128,16 +140,19 @@ class Stm32U5Clocks(Stm32Clocks):
         if (value ^ self.pwr.registers[VOSR]) >> 16 & 3:
             self._vos_changes(_VOS_US)
         if value & _BOOSTEN and not self._oscillators.is_on("BOOST"):
-            source = self._pll_source()
-            code = self.rcc.registers[PLL1CFGR] >> 12 & 0xF
-            booster = self._hz(source) // max(1, 2 * code)
-            if source is None or not self._oscillators.is_ready(source) or not 4 * MHZ <= booster <= 16 * MHZ:
-                raise SiliconError(
-                    f"turns the EPOD booster on with a clock of {mhz(booster)}; RCC_PLL1CFGR's source and PLL1MBOOST "
-                    "must give it 4 to 16 MHz that run"
-                )
+            self._rule(self._check_booster)
         self._oscillators.switch("BOOST", bool(value & _BOOSTEN))
         self._store(self.pwr, VOSR, value & 0x7_0000)
+
+    def _check_booster(self) -> None:
+        source = self._pll_source()
+        code = self.rcc.registers[PLL1CFGR] >> 12 & 0xF
+        booster = self._hz(source) // max(1, 2 * code)
+        if source is None or not self._oscillators.is_ready(source) or not 4 * MHZ <= booster <= 16 * MHZ:
+            raise SiliconError(
+                f"turns the EPOD booster on with a clock of {mhz(booster)}; RCC_PLL1CFGR's source and PLL1MBOOST "
+                "must give it 4 to 16 MHz that run"
+            )
 
     def _check(self) -> None:
         clocks, tops = self.clocks, _LATENCY_TOPS[self._range]

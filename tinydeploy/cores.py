@@ -14,8 +14,9 @@ class Core:
     """One CPU core type.
 
     ``zig_cpu`` and ``gcc_flags`` are the spellings of the same machine for the two toolchains. ``dsp`` is the Armv7E-M
-    SIMD extension (SMLAD and kin). ``cycle_counter`` names the 32-bit (DWT) or 24-bit (SysTick) counter that firmware
-    reads. ``virtual`` says that the virtual board has the core: Unicorn has no Cortex-M55.
+    SIMD extension (SMLAD and kin), ``mve`` the M-profile Vector Extension on integers. ``cycle_counter`` names the
+    32-bit (DWT) or 24-bit (SysTick) counter that firmware reads. ``virtual`` says that the virtual board has the core:
+    Unicorn has no Cortex-M55.
     """
 
     name: str
@@ -88,12 +89,12 @@ CORES: dict[str, Core] = {
         Core(
             name="m55",
             title="Cortex-M55",
-            # The DSP kernels run on it; MVE is left out until there are kernels for it.
-            zig_cpu="cortex_m55-mve-mve_fp",
+            # MVE on integers alone: on floats it flushes denormals to zero, whatever the compiler was asked for.
+            zig_cpu="cortex_m55+mve+fp_armv8d16sp-mve_fp",
             zig_target="thumb-freestanding-eabihf",
-            gcc_flags=("-mcpu=cortex-m55+nomve", "-mthumb", "-mfloat-abi=hard"),
+            gcc_flags=("-mcpu=cortex-m55+nomve.fp", "-mthumb", "-mfloat-abi=hard"),
             dsp=True,
-            mve=False,
+            mve=True,
             fpu="single",
             caches=False,
             cycle_counter="dwt",

@@ -114,7 +114,7 @@ def host_compiler() -> tuple[str, ...]:
     return (sys.executable, "-m", "ziglang", "cc", "-fsanitize=undefined", "-fno-sanitize-recover=all")
 
 
-def _compile(command: Sequence[str], units: Sequence[Unit], extra: Sequence[Path], folder: Path) -> list[Path]:
+def compile_units(command: Sequence[str], units: Sequence[Unit], extra: Sequence[Path], folder: Path) -> list[Path]:
     """Objects of all units, of the harness and of `extra`, compiled in parallel."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, unit in enumerate(units):
@@ -136,14 +136,14 @@ def _compile(command: Sequence[str], units: Sequence[Unit], extra: Sequence[Path
     objects = [folder / f"{source.stem}.o" for source in sources]
 
     def one(source: Path, target: Path) -> None:
-        _run([*command, *WARNINGS, f"-I{NATIVE}", f"-I{folder}", "-c", str(source), "-o", str(target)])
+        run_tool([*command, *WARNINGS, f"-I{NATIVE}", f"-I{folder}", "-c", str(source), "-o", str(target)])
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(one, sources, objects))
     return objects
 
 
-def _run(command: Sequence[str]) -> None:
+def run_tool(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}\n{done.stderr[-4000:]}")
@@ -178,9 +178,9 @@ class HostBuild:
 def build_host(units: Sequence[Unit], folder: Path) -> HostBuild:
     """Compile for this machine with -Werror and sanitizers."""
     compiler = host_compiler()
-    objects = _compile((*compiler, "-O0", "-g1"), units, [NATIVE / "host_main.c"], folder)
+    objects = compile_units((*compiler, "-O0", "-g1"), units, [NATIVE / "host_main.c"], folder)
     executable = folder / "units"
-    _run([*compiler, *map(str, objects), "-o", str(executable)])
+    run_tool([*compiler, *map(str, objects), "-o", str(executable)])
     return HostBuild(units, executable)
 
 
@@ -234,7 +234,9 @@ def build_core(units: Sequence[Unit], core: Core, folder: Path) -> CoreBuild:
     """Compile with zig for `core`, as the firmware's Makefile does, and link without start-up code."""
     zig = (sys.executable, "-m", "ziglang", "cc", "-target", core.zig_target, f"-mcpu={core.zig_cpu}")
     quiet = ("-fno-sanitize=all", "-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
-    objects = _compile((*zig, *quiet, "-O2", "-g1"), units, [resource_dir("firmware_templates") / "memory.c"], folder)
+    objects = compile_units(
+        (*zig, *quiet, "-O2", "-g1"), units, [resource_dir("firmware_templates") / "memory.c"], folder
+    )
     elf = folder / f"units_{core.name}.elf"
-    _run([*zig, *quiet, *map(str, objects), "-T", str(NATIVE / "core.ld"), "-Wl,-e,unit_run", "-o", str(elf)])
+    run_tool([*zig, *quiet, *map(str, objects), "-T", str(NATIVE / "core.ld"), "-Wl,-e,unit_run", "-o", str(elf)])
     return CoreBuild(units, core, elf)

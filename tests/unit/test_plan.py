@@ -30,6 +30,8 @@ ARENA_BYTES = {
     "pretrainedResnet_quant": 34_208,
     "vww_96_int8": 36_912,
 }
+# Depthwise layers copy a channel at a time to a plane of bytes.
+ARENA_BYTES_MVE = {**ARENA_BYTES, "vww_96_int8": 39_320}
 
 
 def arena_of(placed: list[tuple[Buffer, int]]) -> int:
@@ -161,7 +163,7 @@ def test_the_reference_models(core: Core | None, shared_models: list[Path]) -> N
         # Less where an output may lie over its dying input.
         assert program.plan.arena_bytes <= aligned(floor_of(buffers)), f"{path.stem}: larger than what is alive at once"
         if core is not None and core.dsp:
-            assert program.plan.arena_bytes <= ARENA_BYTES[path.stem]
+            assert program.plan.arena_bytes <= (ARENA_BYTES_MVE if core.mve else ARENA_BYTES)[path.stem]
 
 
 def test_an_element_wise_sum_takes_its_dying_inputs_place() -> None:

@@ -14,6 +14,8 @@ from tinydeploy.kernels import (
     elementwise,
     matrix,
     movement,
+    mve_depthwise,
+    mve_matrix,
     packed,
     planes,
     pooling,
@@ -47,7 +49,14 @@ def _dsp(optimize: Optimize) -> dict[str, tuple[Selector, ...]]:
     }
 
 
-# Candidates for cores without it.
+# Candidates that need MVE, before those that need the DSP extension: a core with MVE has both.
+MVE: dict[str, tuple[Selector, ...]] = {
+    "Conv2D": (mve_matrix.conv,),
+    "DepthwiseConv2D": (mve_depthwise.depthwise,),
+    "FullyConnected": (mve_matrix.fully_connected,),
+}
+
+# Candidates for cores without either.
 PACKED: dict[str, tuple[Selector, ...]] = {
     "Add": (tabled.add,),
     "Conv2D": (packed.conv,),
@@ -84,12 +93,19 @@ def select(op: Op, graph: Graph, core: Core | None, optimize: Optimize = "balanc
     if isinstance(op, RowChain):
         return striped.implement(op, graph, lambda part, alone: select(part, alone, core, optimize))
     kind = type(op).__name__
-    if core is not None:
-        for candidate in (_dsp(optimize) if core.dsp else PACKED).get(kind, ()):
-            chosen = candidate(op, graph)
-            if chosen is not None:
-                return chosen
+    for candidate in _candidates(kind, core, optimize):
+        chosen = candidate(op, graph)
+        if chosen is not None:
+            return chosen
     fallback = PORTABLE[kind](op, graph)
     if fallback is None:
         raise InternalError(f"no kernel runs operator {op.index} ({op.kind}); please report this model.")
     return fallback
+
+
+def _candidates(kind: str, core: Core | None, optimize: Optimize) -> tuple[Selector, ...]:
+    """The kernels that `core` has for a kind of operator, best first, but for the portable one."""
+    if core is None:
+        return ()
+    own = (_dsp(optimize) if core.dsp else PACKED).get(kind, ())
+    return (*MVE.get(kind, ()), *own) if core.mve else own

@@ -6,25 +6,22 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tinydeploy import __version__
+from tinydeploy.cli_device import bench, doctor, monitor, run, say
 from tinydeploy.cli_export import export
 from tinydeploy.cli_files import FILE as _FILE
 from tinydeploy.cli_files import FOLDER as _FOLDER
+from tinydeploy.cli_files import PROJECT
 from tinydeploy.cli_files import write_text as _write_text
 from tinydeploy.cli_mlperf import mlperf
 from tinydeploy.cli_train import read_training, training_options
 from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_estimate, read_spec, sweep
 from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
 from tinydeploy.optimize import OPTIMIZE
-
-if TYPE_CHECKING:
-    pass
-
-_BENCH_MACS = 200_000_000
 
 
 class _Commands(click.Group):
@@ -115,46 +112,9 @@ def build(json_file: Path | None, **options: Any) -> None:
     _write_text(json_file, build_json(result))
 
 
-def _say(line: str) -> None:
-    click.echo(f"device: {line}", err=True)
-
-
-_PROJECT = click.option("--project", type=_FOLDER, help="Project folder; this folder or the last build when left out.")
-
-
-@cli.command(short_help="Measure inference on a device, or on a virtual board.")
-@click.argument("port", required=False)
-@_PROJECT
-@click.option("--samples", "count", type=int, help="How many test samples to run; 10 to 100 by the model's size.")
-@click.option("--json", "json_file", type=_FILE, help="Write the measurement as JSON too.")
-def bench(port: str | None, project: Path | None, count: int | None, json_file: Path | None) -> None:
-    """Run inference on the device at PORT, or on a virtual board, and measure it."""
-    from tinydeploy.bench import bench as run
-    from tinydeploy.connection import connected
-    from tinydeploy.image import read_image
-    from tinydeploy.project import find_project
-    from tinydeploy.report import measurement_json, measurement_report
-    from tinydeploy.tables import print_report
-    from tinydeploy.terminal import counter
-
-    found = find_project(project)
-    image = read_image(found.elf)
-    if count is None:
-        # A few seconds on the virtual board.
-        count = min(100, max(10, _BENCH_MACS // max(1, found.macs)))
-    with connected(found, port, on_text=_say) as session, counter("samples") as progress:
-        measurement = run(found, session, image, count=count, progress=progress)
-    print_report(measurement_report(measurement))
-    _write_text(json_file, measurement_json(measurement))
-    if measurement.interrupted:
-        sys.exit(130)
-    if not measurement.exact:
-        sys.exit(1)
-
-
 @cli.command(short_help="Compare every tensor on the device with TFLite Micro's.")
 @click.argument("port", required=False)
-@_PROJECT
+@PROJECT
 @click.option("--model", type=_FILE, help="Build this .tflite first (with --board), then verify it.")
 @click.option("--board", help="The board to build --model for.")
 @click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True)
@@ -190,7 +150,7 @@ def verify(
         found = load_project(built.folder)
     else:
         found = find_project(project)
-    with connected(found, port, on_text=_say) as session, counter("inputs") as progress:
+    with connected(found, port, on_text=say) as session, counter("inputs") as progress:
         verification = run(found, session, found.samples().inputs[:count], progress=progress)
     print_report(verification_report(verification))
     _write_text(json_file, verification_json(verification))
@@ -319,6 +279,10 @@ def _inspect_file(
     _write_text(json_file, inspection_json(found))
 
 
+cli.add_command(bench)
+cli.add_command(doctor)
+cli.add_command(monitor)
+cli.add_command(run)
 cli.add_command(sweep)
 cli.add_command(fit)
 cli.add_command(mlperf)

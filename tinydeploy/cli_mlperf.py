@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinydeploy.cli_files import FILE, FOLDER, write_text
+from tinydeploy.cli_files import FILE, FOLDER, PROJECT, write_text
 from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Run MLPerf Tiny's benchmarks, beside the published records.")
 @click.argument("port", required=False)
-@click.option("--project", type=FOLDER, help="Project folder; this folder or the last build when left out.")
+@PROJECT
 @click.option(
     "--model",
     "models",
@@ -78,7 +78,7 @@ def _build(model: Path, board: str) -> Project:
 
 
 def _run(project: Project, port: str | None, data: Path | None, count: int | None) -> Benchmark:
-    from tinydeploy.boards import load_board
+    from tinydeploy.boards import project_board
     from tinydeploy.mlperf import run, task_for
     from tinydeploy.mlperf_data import read_samples
     from tinydeploy.terminal import counter
@@ -86,7 +86,7 @@ def _run(project: Project, port: str | None, data: Path | None, count: int | Non
 
     task = task_for(project)
     samples = None if data is None else read_samples(data, task, count)
-    board = load_board(project.board)
+    board = project_board(project.folder, project.board)
     transport: Transport
     if port is None:
         from tinydeploy.virtual import VirtualBoard

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.errors import OutputError, UsageError
+from tinydeploy.preprocess import Preprocess
 
 MANIFEST = "tinydeploy.json"
 FORMAT = 1
@@ -72,7 +73,8 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A build. ``fingerprint`` is the SHA-256 over the generated sources, ``accuracy`` the host's, by data type."""
+    """A build. ``fingerprint`` is the SHA-256 over the generated sources, ``accuracy`` the host's, by data type;
+    ``preprocess`` what training did to pictures, None for features and for a model that came ready."""
 
     folder: Path
     tool_version: str
@@ -88,6 +90,7 @@ class Project:
     classes: tuple[str, ...] | None
     steps: tuple[Step, ...]
     accuracy: Mapping[str, float] | None
+    preprocess: Preprocess | None = None
 
     @property
     def elf(self) -> Path:
@@ -157,6 +160,7 @@ def load_project(folder: Path) -> Project:
         classes=None if manifest.absent("classes") else tuple(manifest.texts("classes")),
         steps=tuple(_step(step) for step in manifest.children("steps")),
         accuracy=None if manifest.absent("accuracy") else manifest.child("accuracy").numbers(),
+        preprocess=None if manifest.absent("training") else _preprocess(manifest.child("training")),
     )
 
 
@@ -257,6 +261,19 @@ def _tensor(tensor: _Reader) -> StoredTensor:
         scale=None if tensor.absent("scale") else tensor.number("scale"),
         zero_point=None if tensor.absent("zero_point") else tensor.integer("zero_point"),
         channels=None if tensor.absent("channels") else tensor.shape("channels"),
+    )
+
+
+def _preprocess(training: _Reader) -> Preprocess | None:
+    if not training.absent("features"):
+        return None
+    stated = training.child("preprocess")
+    return Preprocess(
+        input_size=stated.integer("input_size"),
+        channels=stated.integer("channels"),
+        offset=stated.integer("offset"),
+        divisor=stated.integer("divisor"),
+        input_width=stated.integer("input_width"),
     )
 
 

@@ -18,7 +18,7 @@ _STAGES = {
     "tune": "tune     int8 in the network: its rounding is trained with",
     "evaluate": "evaluate float and int8 on the test images",
 }
-_QUIET_EPOCHS_S = 10.0  # how often a pipe hears of training
+_QUIET_S = 10.0  # how often a pipe hears of training, or of what is counted
 
 
 class TrainingBar:
@@ -74,7 +74,7 @@ class TrainingBar:
 
     def _say(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._said < _QUIET_EPOCHS_S and progress.epoch < progress.epochs:
+        if now - self._said < _QUIET_S and progress.epoch < progress.epochs:
             return
         self._said = now
         self._console.print(
@@ -89,12 +89,29 @@ class TrainingBar:
             self._bar = None
 
 
+class _Lines:
+    """Progress for a pipe: where it is and the time left, not more often than is pleasant to read."""
+
+    def __init__(self, console: Console, noun: str) -> None:
+        self._console = console
+        self._noun = noun
+        self._began = self._said = time.monotonic()
+
+    def say(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._said < _QUIET_S or done == total:
+            return
+        self._said = now
+        left_s = (now - self._began) / done * (total - done)
+        self._console.print(f"  {self._noun} {done:,}/{total:,}, {left_s:.0f} s left", soft_wrap=True)
+
+
 @contextlib.contextmanager
 def counter(noun: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that counts `noun` with the time left; nothing in a pipe. Yields the callback (done, total)."""
+    """A bar that counts `noun` with the time left, in a pipe a line now and then. Yields the callback (done, total)."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield _Lines(console, noun).say
         return
     columns = (TextColumn(noun), BarColumn(), TextColumn("{task.fields[done]}"), TimeRemainingColumn())
     with Bar(*columns, console=console, transient=True) as bar:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,18 @@ import click
 
 from tinydeploy import __version__
 from tinydeploy.cli_device import bench, doctor, monitor, run, say
+from tinydeploy.cli_diff import diff
+from tinydeploy.cli_emulate import emulate
 from tinydeploy.cli_export import export
 from tinydeploy.cli_files import FILE as _FILE
 from tinydeploy.cli_files import FOLDER as _FOLDER
 from tinydeploy.cli_files import PROJECT
 from tinydeploy.cli_files import write_text as _write_text
 from tinydeploy.cli_mlperf import mlperf
+from tinydeploy.cli_search import search
+from tinydeploy.cli_sweep import sweep
 from tinydeploy.cli_train import read_training, training_options
-from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_estimate, read_spec, sweep
+from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_estimate, read_spec
 from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
 from tinydeploy.optimize import OPTIMIZE
 
@@ -87,7 +90,14 @@ def _in_our_words(error: click.ClickException) -> str:
 @click.option("--samples", type=_FILE, help="With --model: an .npz of `inputs` and perhaps `labels` to bench with.")
 @training_options
 @click.option("--out", type=_FOLDER, help="Project folder; build/<board>-<model> when left out.")
-@click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True, help="Compiler.")
+@click.option("--toolchain", type=click.Choice(["zig", "gcc"]), help="Compiler; zig when left out.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["tinydeploy", "tflm"]),
+    default="tinydeploy",
+    show_default=True,
+    help="What runs the model; tflm is the interpreter of your own TensorFlow Lite Micro in TFLM_DIR, with gcc.",
+)
 @click.option("--keep-constant-channels", is_flag=True, help="Compute channels that are provably constant too.")
 @click.option(
     "--optimize",
@@ -156,31 +166,6 @@ def verify(
     _write_text(json_file, verification_json(verification))
     if not verification.passed:
         sys.exit(1)
-
-
-@cli.command(short_help="Boot a project's firmware on the virtual board.")
-@click.argument("folder", required=False, type=_FOLDER)
-@click.option("--gdb", "gdb_port", type=click.IntRange(0, 65535), help="Serve GDB on this TCP port; it waits for GDB.")
-def emulate(folder: Path | None, gdb_port: int | None) -> None:
-    """Boot the firmware of a project on the virtual board, its UART a pseudo-terminal."""
-    from tinydeploy.boards import project_board
-    from tinydeploy.project import find_project
-    from tinydeploy.virtual import VirtualBoard
-    from tinydeploy.virtual.gdb import DebuggedBoard
-    from tinydeploy.virtual.pty import serve
-
-    found = find_project(folder)
-    board = VirtualBoard(project_board(found.folder, found.board), found.elf)
-    debugged = None if gdb_port is None else DebuggedBoard(board, gdb_port, wait=True)
-
-    def announce(port: str) -> None:
-        click.echo(f"{found.board} runs {found.model_name}; its UART is {port}")
-        click.echo(f"in another terminal: tinydeploy bench {port} --project {found.folder}    (Ctrl-C ends this)")
-        if debugged is not None:
-            click.echo(f'it waits for GDB: gdb-multiarch {found.elf} -ex "target remote :{debugged.port}"')
-
-    with contextlib.suppress(KeyboardInterrupt):
-        serve(debugged or board, announce)
 
 
 @cli.command(short_help="List the boards that tinydeploy knows.")
@@ -284,6 +269,9 @@ cli.add_command(doctor)
 cli.add_command(monitor)
 cli.add_command(run)
 cli.add_command(sweep)
+cli.add_command(search)
 cli.add_command(fit)
 cli.add_command(mlperf)
+cli.add_command(emulate)
 cli.add_command(export)
+cli.add_command(diff)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tinydeploy.boards import Board
@@ -29,15 +29,23 @@ class VirtualBoard:
     ``"vector"`` the firmware's own handlers run. Everything that silicon fails at without telling (clocks too fast for
     the flash, a stack overflow, an unclocked peripheral) ends it in both, unless ``strict`` is off: firmware that runs
     on silicon may break rules of the manuals, so that what it breaks is noted, and ignored where hardware ignores it.
-    ``notes`` collects what the firmware did that is not modelled. ``line_baud`` is the host's baud rate.
+    ``notes`` collects what the firmware did that is not modelled, and ``told`` hears each at once. ``line_baud`` is the
+    host's baud rate.
     """
 
     def __init__(
-        self, board: Board | Setup, firmware: Path, *, on_fault: OnFault = "stop", strict: bool = True
+        self,
+        board: Board | Setup,
+        firmware: Path,
+        *,
+        on_fault: OnFault = "stop",
+        strict: bool = True,
+        told: Callable[[str], None] = lambda _note: None,
     ) -> None:
         setup = board if isinstance(board, Setup) else setup_for(board)
         chip, wiring = setup.chip, setup.wiring
         self.notes: list[str] = []
+        self._told = told
         self.line_baud: float = setup.baud
         self._chip = chip
         self._tx_pin = wiring.tx
@@ -174,3 +182,4 @@ class VirtualBoard:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+            self._told(text)

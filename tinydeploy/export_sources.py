@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tinydeploy.codegen import render
 from tinydeploy.cores import CORES, Core
 from tinydeploy.errors import UsageError
 
@@ -22,7 +23,7 @@ _M_PROFILE = "defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'"
 # of the M0+. No compiler tells an M4 from an M7.
 _CONDITIONS = {
     "m55": f"{_M_PROFILE} && defined(__ARM_FEATURE_MVE)",
-    "m33": f"{_M_PROFILE} && defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_8M_MAIN__)",
+    "m33": f"{_M_PROFILE} && defined(__ARM_FEATURE_DSP) && __ARM_ARCH >= 8",
     "m7": f"{_M_PROFILE} && defined(__ARM_FEATURE_DSP)",
     "m4": f"{_M_PROFILE} && defined(__ARM_FEATURE_DSP)",
     "m0plus": _M_PROFILE,
@@ -78,19 +79,9 @@ def rename(text: str, name: str) -> str:
 def guard(text: str, name: str, choice: CoreChoice) -> str:
     """A C file of which nothing is compiled unless its set of sources is chosen, and that is optimized for speed."""
     comment, body = text.split("*/\n", 1)
-    return (
-        f"{comment}*/\n"
-        f'#include "../{name}_core.h"\n\n'
-        f"#if {name.upper()}_CORE == {name.upper()}_CORE_{choice.macro}\n\n"
-        "/* Kernels take up to five times as long when they are optimized for size, as many projects are. */\n"
-        "#if defined(__OPTIMIZE__) && defined(__GNUC__) && !defined(__clang__)\n"
-        '#pragma GCC optimize("O3")\n'
-        "#endif\n"
-        "/* Blocks of assembly are longer than the 4095 characters that every C99 compiler takes. */\n"
-        "#if defined(__GNUC__)\n"
-        '#pragma GCC diagnostic ignored "-Woverlength-strings"\n'
-        "#endif\n\n"
-        f"{body}\n#endif\n"
+    return render(
+        "export/parts/guarded.c.j2",
+        {"comment": f"{comment}*/", "body": body, "name": name, "upper": name.upper(), "macro": choice.macro},
     )
 
 

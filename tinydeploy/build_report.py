@@ -68,7 +68,12 @@ def _accuracy(training: Mapping[str, Any]) -> RenderableType:
         f"accuracy  float {100 * training['float_accuracy']:.2f} %, int8 {100 * training['int8_accuracy']:.2f} % on "
         f"{training['evaluated']:,} test images never seen in training ({train:,} trained on, {validation:,} watched)"
     ]
-    calibrated = training.get("calibrated_accuracy")
+    if training["auc"] is not None:
+        lines[0] = (
+            f"AUC       float {training['auc']['float']:.4f}, int8 {training['auc']['int8']:.4f} on "
+            f"{training['evaluated']:,} test samples, normal and anomalous ({train:,} normal ones trained on)"
+        )
+    calibrated = training["calibrated_accuracy"]
     if calibrated is not None:
         lines.append(f"          int8 by calibration alone would give {100 * calibrated:.2f} %")
     partings = training["partings"]

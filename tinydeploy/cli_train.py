@@ -1,15 +1,19 @@
-"""The command line's part on training: what `build` takes to train a network, and how it reads it."""
+"""The command line's part on training: what commands take to train networks, and how they read it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tinydeploy.cli_zoo import chosen_options
+
+if TYPE_CHECKING:
+    from tinydeploy.job import Job
+    from tinydeploy.method import Method
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -18,6 +22,8 @@ _NETWORK = (
     click.option("--alpha", type=float, help="Width multiplier, above 0 and up to 1; the architecture's own if left."),
     click.option("--input-size", help="Pixels, such as 48, or height by width, such as 49x10."),
     click.option("--channels", type=int, help="1 for grey, 3 for RGB; the data's own when left out."),
+)
+_DATA = (
     click.option("--dataset", help="digits (the default), cifar10 or fashion_mnist."),
     click.option(
         "--data", type=click.Path(path_type=Path), help="Class folders of images, an archive of them, or an .npz."
@@ -47,7 +53,16 @@ _METHOD = (
 
 def training_options(command: _Command) -> _Command:
     """Everything that says what to train and how, on a command of class ``ArchitectureCommand``."""
-    for option in reversed((*_NETWORK, *_METHOD)):
+    return _with(command, (*_NETWORK, *_DATA, *_METHOD))
+
+
+def recipe_options(command: _Command) -> _Command:
+    """What to train on and how, on a command that names its networks itself."""
+    return _with(command, (*_DATA, *_METHOD))
+
+
+def _with(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -55,11 +70,25 @@ def training_options(command: _Command) -> _Command:
 def read_training(options: dict[str, Any]) -> dict[str, Any]:
     """`options` of the command line as fields of ``build.Request``."""
     from tinydeploy import zoo
-    from tinydeploy.method import Method
 
     fields = dict(options)
     fields["arch_options"] = chosen_options(fields)
-    fields["method"] = Method(**{one.name: fields.pop(one.name) for one in dataclasses.fields(Method)})
+    fields["method"] = _take_method(fields)
     if fields["input_size"] is not None:
         fields["input_size"] = zoo.read_size(fields["input_size"])
     return fields
+
+
+def read_recipe(options: dict[str, Any]) -> Job:
+    """The options of ``recipe_options`` as a job for networks that are named later."""
+    from tinydeploy.job import Job
+
+    fields = dict(options)
+    return Job(method=_take_method(fields), **fields)
+
+
+def _take_method(fields: dict[str, Any]) -> Method:
+    """How to train, taken out of a command's options."""
+    from tinydeploy.method import Method
+
+    return Method(**{one.name: fields.pop(one.name) for one in dataclasses.fields(Method)})

@@ -72,52 +72,6 @@ def print_estimate(spec: ModelSpec, board: str, json_file: Path | None, options:
     write_text(json_file, estimate_json(cost))
 
 
-@click.command(short_help="Cost over widths and input sizes, before training.", cls=ArchitectureCommand)
-@click.option("--board", required=True, help="A board by name (see `tinydeploy boards`) or a .toml file.")
-@click.option("--arch", required=True, help="Networks of the zoo, with commas between.")
-@click.option("--alpha", default="0.1,0.25,0.5", show_default=True, help="Width multipliers.")
-@click.option("--input-size", help="Sizes in pixels, such as 32,48,96; the architecture's own when left out.")
-@click.option("--channels", type=int, help="1 for grey, 3 for RGB.")
-@click.option("--classes", type=int, help="How many classes.")
-@click.option("--svg", "svg_file", type=FILE, help="Write a plot of latency, RAM and flash over alpha.")
-@click.option("--json", "json_file", type=FILE, help="Write the figures as JSON too.")
-def sweep(
-    board: str,
-    arch: str,
-    alpha: str,
-    input_size: str | None,
-    channels: int | None,
-    classes: int | None,
-    svg_file: Path | None,
-    json_file: Path | None,
-    **options: Any,
-) -> None:
-    """Show what networks of the zoo will cost on a board, for each alpha and input size, before training."""
-    from tinydeploy import zoo
-    from tinydeploy.boards import load_board
-    from tinydeploy.sweep import grid, read_list, read_numbers
-    from tinydeploy.sweep import sweep as run
-    from tinydeploy.sweep_report import sweep_json, sweep_report, sweep_svg
-    from tinydeploy.tables import print_report
-    from tinydeploy.terminal import counter
-
-    place, sizes = load_board(board), read_list(input_size, "--input-size") if input_size else []
-    specs = grid(
-        read_list(arch, "--arch"),
-        read_numbers(alpha, "--alpha"),
-        [zoo.read_size(size) for size in sizes] or [None],
-        channels=channels,
-        classes=classes,
-        options=chosen_options(options),
-    )
-    with counter("networks") as progress:
-        points = run(specs, place, progress)
-    print_report(sweep_report(points, place))
-    if svg_file is not None:
-        write_text(svg_file, sweep_svg(points, place))
-    write_text(json_file, sweep_json(points))
-
-
 @click.command(short_help="The largest network that fits a board, before training.", cls=ArchitectureCommand)
 @click.option("--board", required=True, help="A board by name (see `tinydeploy boards`) or a .toml file.")
 @click.option("--max-ms", type=click.FloatRange(min=0, min_open=True), help="The longest inference in milliseconds.")
@@ -146,18 +100,14 @@ def fit(
     from tinydeploy import zoo
     from tinydeploy.arithmetic import STEPS_OF_ALPHA
     from tinydeploy.boards import load_board
-    from tinydeploy.sweep import Limits, for_images, read_bytes, read_list, read_numbers
     from tinydeploy.sweep import fit as run
+    from tinydeploy.sweep import for_images, read_limits, read_list, read_numbers
     from tinydeploy.sweep_report import fitting_json, fitting_report
     from tinydeploy.tables import print_report
     from tinydeploy.terminal import counter
 
     place = load_board(board)
-    limits = Limits(
-        max_ms,
-        read_bytes(max_ram, "--max-ram") if max_ram else None,
-        read_bytes(max_flash, "--max-flash") if max_flash else None,
-    )
+    limits = read_limits(max_ms, max_ram, max_flash)
     with counter("architectures") as progress:
         fitting = run(
             read_list(arch, "--arch") if arch else for_images(),

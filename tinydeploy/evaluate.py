@@ -3,11 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
+# An autoencoder's limit lets so many of the normal validation samples pass.
+_PASSED = 0.95
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What a network says of the test samples: a class each, (N,).
+
+    Of an autoencoder that is 1 where the mean squared error of its output, of which `errors` (N,) has each sample's,
+    passes the `limit`.
+    """
+
+    predictions: Labels
+    errors: NDArray[np.float64] | None = None
+    limit: float = 0.0
+
+
+def by_largest(outputs: NDArray[Any]) -> Verdict:
+    """A classifier's verdict from its scores (N, classes)."""
+    return Verdict(np.argmax(outputs, axis=-1).astype(np.int64))
+
+
+def by_error(errors: NDArray[np.float64], normal: NDArray[np.float64]) -> Verdict:
+    """An autoencoder's verdict from the `errors` of the test samples and those of `normal` ones it did not train on."""
+    limit = float(np.quantile(normal, _PASSED))
+    return Verdict((errors > limit).astype(np.int64), errors, limit)
+
+
+def reconstruction_errors(inputs: NDArray[np.float32], outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The mean squared error of each output, (N,), for real values (N, length)."""
+    return np.mean((outputs.astype(np.float64) - inputs) ** 2, axis=1)
+
+
+def auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """The area under the ROC curve: how often a positive sample scores higher than another one, ties for half
+    (Mann and Whitney, 1947). Both kinds must be there."""
+    others = np.sort(scores[~positive])
+    below = np.searchsorted(others, scores[positive], "left") + np.searchsorted(others, scores[positive], "right")
+    return float(np.mean(below) / (2 * len(others)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """How well an autoencoder tells anomalies: areas under the ROC curve; int8's `errors` (N,) and its `limit`."""
+
+    float_auc: float
+    int8_auc: float
+    limit: float
+    errors: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import re
 from collections.abc import Callable
@@ -50,12 +51,18 @@ class Job:
         return self.dataset or (None if self.data else "digits")
 
     @property
+    def data_name(self) -> str:
+        """What the data is called."""
+        return self.dataset or (self.data.resolve().name.split(".")[0] if self.data else "digits")
+
+    @property
     def name(self) -> str:
         """Network and data as one word for files."""
-        data = self.dataset or (self.data.resolve().name.split(".")[0] if self.data else "digits")
-        network = self.spec(classes=2, channels=3).name
+        spec = self.spec(classes=2, channels=3)
+        sized = self._classifies or self.input_size is not None
+        network = spec.name if sized else spec.name.removesuffix(f"_{spec.size_text}")  # the data sets its size
         suffix = "_qat" if self.method.qat else ""
-        return re.sub(r"[^\w.]+", "_", f"{network}_{data}{suffix}")
+        return re.sub(r"[^\w.]+", "_", f"{network}_{self.data_name}{suffix}")
 
     def spec(self, *, classes: int, channels: int) -> zoo.ModelSpec:
         """The network, for data of so many classes and channels; UsageError where there is no such network."""
@@ -73,36 +80,72 @@ class Job:
         data = datasets.stamp(self.dataset_name, data=self.data)
         teacher = self.method.teacher or ""
         content = hashlib.sha256(_keras_file(teacher).read_bytes()).hexdigest() if teacher.endswith(".keras") else None
-        return stamp.digest(dataclasses.replace(self, data=None), data, content)
+        spec = zoo.architecture(self.arch).complete(self.spec(classes=2, channels=3))
+        same = dataclasses.replace(self, data=None, alpha=spec.alpha, options=tuple(sorted(spec.options)))
+        return stamp.digest(same, data, content)
 
     def check(self, require_fit: Callable[[zoo.ModelSpec], None]) -> None:
         """Refuse before a long load what cannot be: a network that does not exist, or does not fit."""
-        family = zoo.architecture(self.arch)
-        if not family.classifies:
-            raise UsageError(f"{self.arch} gives no classes, and build trains classifiers; train it with Keras instead")
-        if self.dataset_name in _KNOWN:
-            channels, classes = _KNOWN[str(self.dataset_name)]
-            require_fit(self.spec(classes=classes, channels=channels))
+        if not self._classifies and self.method.teacher is not None:
+            raise UsageError(f"{self.arch} gives no classes that --teacher could teach; leave --teacher away")
+        if self.dataset_name in _KNOWN and self._classifies:
+            require_fit(self.trained_spec())
 
     def load(self) -> Dataset:
         """The data, with the recipe as it is asked for."""
         size = self.spec(classes=2, channels=3).input_shape
-        found = datasets.load(
+        found = _loaded(
             self.dataset_name,
-            data=self.data,
-            input_size=max(size[:2]),
-            channels=self.channels,
-            skip_corrupt=self.skip_corrupt,
+            self.data,
+            max(size[:2]),
+            self.channels,
+            self.skip_corrupt,
+            not self._classifies,
+            datasets.stamp(self.dataset_name, data=self.data),
         )
         return dataclasses.replace(found, recipe=self.method.recipe(found.recipe))
 
+    def trained_spec(self) -> zoo.ModelSpec:
+        """The network as it will be trained; the data is loaded where nothing else knows its classes."""
+        if self.dataset_name in _KNOWN and self._classifies:
+            channels, classes = _KNOWN[str(self.dataset_name)]
+            return self.spec(classes=classes, channels=channels)
+        return self.spec_for(self.load())
+
     def spec_for(self, dataset: Dataset) -> zoo.ModelSpec:
-        """The network for loaded data; features set the size of its input."""
+        """The network for loaded data; features set the size of its input, and any data that of an autoencoder."""
         sized = self
-        if dataset.features is not None and self.input_size is None:
-            rows, columns = dataset.train.images.shape[1:3]
+        rows, columns = dataset.train.images.shape[1:3]
+        if self.input_size is None and not self._classifies:
+            sized = dataclasses.replace(self, input_size=(rows, columns))
+        elif self.input_size is None and dataset.features is not None:
             sized = dataclasses.replace(self, input_size=(rows, 0 if rows == columns else columns))
-        return sized.spec(classes=len(dataset.class_names), channels=dataset.channels)
+        return sized.spec(classes=len(dataset.class_names), channels=dataset.channels if self._classifies else 1)
+
+    @property
+    def sized_by_data(self) -> bool:
+        """Whether the data sets the input's size where none is asked for: features do, and an autoencoder's data."""
+        return not self._classifies or (self.data is not None and self.load().features is not None)
+
+    @property
+    def _classifies(self) -> bool:
+        return zoo.architecture(self.arch).classifies
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(
+    name: str | None,
+    data: Path | None,
+    input_size: int,
+    channels: int | None,
+    skip_corrupt: bool,
+    anomalies: bool,
+    stamp: str,
+) -> Dataset:
+    """The data, kept for the next network of a sweep or a search; `stamp` tells whether it has changed since."""
+    return datasets.load(
+        name, data=data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt, anomalies=anomalies
+    )
 
 
 def obtain(
@@ -147,7 +190,7 @@ def obtain(
     )
     stored = training_cache.store(folder, model)
     for file in folder.glob("checkpoint*.npz"):
-        file.unlink()
+        file.unlink(missing_ok=True)  # another process may train the same
     return stored
 
 

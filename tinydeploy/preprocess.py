@@ -11,6 +11,7 @@ multiples of 1/256 along each axis, and a product of 255 with two of them fits f
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,8 @@ class Preprocess:
     """uint8 images of any size to the model's input: (N, input_size, input_size, channels), or `input_width` wide where
     that is not 0.
 
-    A pixel's real value is ``(pixel - offset) / divisor``: -1 to 127/128 by default.
+    A pixel's real value is ``(pixel - offset) / divisor``: -1 to 127/128 by default. A `flat` input is a vector: the
+    pixels of an image row by row.
     """
 
     input_size: int
@@ -37,11 +39,17 @@ class Preprocess:
     offset: int = 128
     divisor: int = 128
     input_width: int = 0
+    flat: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of one input."""
         return self.input_size, self.input_width or self.input_size, self.channels
+
+    @property
+    def model_shape(self) -> tuple[int, ...]:
+        """The shape of one input as the model takes it."""
+        return (math.prod(self.shape),) if self.flat else self.shape
 
     def resize(self, images: Pixels) -> Pixels:
         """(N, H, W, C) to (N, *shape): the central part of the input's proportions, scaled by a triangle filter.
@@ -71,8 +79,9 @@ class Preprocess:
         return (sums + one // 2) // one
 
     def real(self, images: Pixels) -> NDArray[np.float32]:
-        """The real values that training sees for pixels at the input size; exact in float32."""
-        return (images.astype(np.float32) - np.float32(self.offset)) / np.float32(self.divisor)
+        """The real values that training sees for pixels at the input size, (N, *model shape); exact in float32."""
+        real = (images.astype(np.float32) - np.float32(self.offset)) / np.float32(self.divisor)
+        return real.reshape(len(images), *self.model_shape)
 
     def lookup_table(self, scale: float, zero_point: int) -> NDArray[np.int8]:
         """int8[256]: the model's input for each pixel value, for a model whose input has this scale and zero point.
@@ -85,8 +94,8 @@ class Preprocess:
         return table
 
     def quantized(self, images: Pixels, scale: float, zero_point: int) -> NDArray[np.int8]:
-        """The model's int8 input for pixels at the input size."""
-        return self.lookup_table(scale, zero_point)[images]
+        """The model's int8 input for pixels at the input size, (N, *model shape)."""
+        return self.lookup_table(scale, zero_point)[images].reshape(len(images), *self.model_shape)
 
     def to_manifest(self) -> Mapping[str, Any]:
         """What a reader of the project folder must know to feed the model, as plain JSON values."""

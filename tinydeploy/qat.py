@@ -174,7 +174,7 @@ class QuantizedNetwork:
 
         graph = tf.Graph()
         with graph.as_default():
-            image = tf.compat.v1.placeholder(tf.float32, (1, *self.spec.input_shape), name=INPUT)
+            image = tf.compat.v1.placeholder(tf.float32, (1, *self._layers[0].input_shapes[0]), name=INPUT)
             constants = {name: (tf.constant(kernel), tf.constant(bias)) for name, (kernel, bias) in weights.items()}
             out = walk(self._layers, constants, image, fake, export=True)
             tf.identity(out, name=OUTPUT)

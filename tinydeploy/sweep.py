@@ -216,6 +216,15 @@ def read_numbers(text: str, what: str) -> list[float]:
         raise UsageError(f"{what} {text!r} is no list of numbers; give such as 0.25,0.5") from error
 
 
+def read_limits(max_ms: float | None, max_ram: str | None, max_flash: str | None) -> Limits:
+    """The limits of the command line; UsageError for what is no size."""
+    return Limits(
+        max_ms,
+        read_bytes(max_ram, "--max-ram") if max_ram else None,
+        read_bytes(max_flash, "--max-flash") if max_flash else None,
+    )
+
+
 def for_images() -> list[str]:
     """The architectures that classify images of any size."""
     return [name for name, arch in zoo.architectures().items() if arch.classifies and not arch.input_size[1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,16 @@ from tinydeploy.checkpoint import Epoch
 from tinydeploy.datasets import Dataset, Split
 from tinydeploy.distill import Teacher
 from tinydeploy.errors import UsageError
-from tinydeploy.evaluate import Comparison
+from tinydeploy.evaluate import (
+    Comparison,
+    Detection,
+    Verdict,
+    auc,
+    by_error,
+    by_largest,
+    reconstruction_errors,
+)
 from tinydeploy.folded import float_activations
-from tinydeploy.graph import Graph
 from tinydeploy.layer_noise import LayerNoise, layer_noise
 from tinydeploy.lint import lint
 from tinydeploy.preprocess import Preprocess
@@ -41,11 +49,12 @@ _CALIBRATION_STREAM, _EVALUATION_STREAM = 11, 12
 class TrainedModel:
     """The .tflite and everything about how it came to be.
 
-    `test_inputs` are the evaluated test samples as the model takes them, int8 (N, H, W, C), with `test_labels` (N,)
-    and the model's `test_outputs`, int8 (N, classes): the whole test split, or a random part of it where evaluating all
-    would take too long. `warnings` are lint's and the data's. `network` is the float Keras model, images to logits;
+    `test_inputs` are the evaluated test samples as the model takes them, int8 (N, *input shape), with `test_labels`
+    (N,) and the model's `test_outputs`, int8 (N, classes): the whole test split, or a random part of it where
+    evaluating all would take too long. `warnings` are lint's and the data's. `network` is the float Keras model, images to logits;
     after quantization-aware training, of `tuning` epochs, it holds the tuned weights, `comparison` still has the float
     network's predictions from before it, and `calibrated` the predictions of what calibration alone would have given.
+    An autoencoder gives its input again, its classes are normal and anomalous, and it has a `detection`.
     """
 
     spec: zoo.ModelSpec
@@ -53,6 +62,7 @@ class TrainedModel:
     tflite: bytes
     preprocess: Preprocess
     comparison: Comparison
+    detection: Detection | None
     test_inputs: NDArray[np.int8]
     test_outputs: NDArray[np.int8]
     history: tuple[Epoch, ...]
@@ -106,15 +116,20 @@ def train_and_quantize(
     quantization-aware training), from which an interrupted training goes on. Raises UsageError when spec and data do
     not fit together, ToolchainError when TensorFlow or TFLite Micro is missing.
     """
-    _require_match(spec, dataset)
+    _require_match(spec, dataset, teacher)
     epochs = dataset.recipe.epochs if epochs is None else epochs
     model, history = train(
         spec, dataset, epochs=epochs, seed=seed, progress=progress, teacher=teacher, checkpoint=checkpoint
     )
     preprocess = preprocess_of(spec)
     count = evaluated or max(_LEAST_EVALUATED, _EVALUATION_MACS // zoo.footprint(zoo.describe(spec)).macs)
-    test = _some(dataset.test, count, (seed, _EVALUATION_STREAM))
-    float_predictions = Evaluator(lambda images: model(images, training=False), preprocess).predictions(test.images)
+    jury = _Jury(
+        preprocess,
+        _some(dataset.test, count, (seed, _EVALUATION_STREAM)),
+        _some(dataset.validation, count, (seed, _EVALUATION_STREAM)),
+    )
+    labels = jury.test.labels
+    as_float = jury.verdict(Evaluator(lambda images: model(images, training=False), preprocess).outputs)
 
     progress(Progress("quantize"))
     calibration = preprocess.resize(_some(dataset.train, CALIBRATION_IMAGES, (seed, _CALIBRATION_STREAM)).images)
@@ -124,7 +139,8 @@ def train_and_quantize(
     tuning: tuple[Epoch, ...] = ()
     calibrated = None
     if qat_epochs is not None:
-        calibrated = Comparison(test.labels, float_predictions, _predictions(_run(tflite, test, preprocess, spec)))
+        by_calibration = jury.verdict(_Quantized(tflite, preprocess, spec.name).outputs)
+        calibrated = Comparison(labels, as_float.predictions, by_calibration.predictions)
         progress(Progress("tune"))
         network = QuantizedNetwork(spec, model, preprocess.real(calibration))
         saved = checkpoint.with_stem(f"{checkpoint.stem}-qat") if checkpoint else None
@@ -134,25 +150,26 @@ def train_and_quantize(
         tflite = quantize_trained(network.export())
 
     progress(Progress("evaluate"))
-    graph = read_model(tflite, spec.name)
-    inputs = _inputs(graph, test, preprocess)
-    outputs = oracle.run(tflite, inputs)
+    quantized = _Quantized(tflite, preprocess, spec.name)
+    as_int8 = jury.verdict(quantized.outputs)
+    inputs = quantized.inputs(jury.test.images)
     imbalance = dataset.imbalance()
     return TrainedModel(
         spec=spec,
         dataset=dataset,
         tflite=tflite,
         preprocess=preprocess,
-        comparison=Comparison(test.labels, float_predictions, _predictions(outputs)),
+        comparison=Comparison(labels, as_float.predictions, as_int8.predictions),
+        detection=_detection(labels, as_float, as_int8),
         test_inputs=inputs,
-        test_outputs=outputs,
+        test_outputs=quantized.raw_outputs(jury.test.images),
         history=history,
         tuning=tuning,
         calibrated=calibrated,
         noise=layer_noise(
-            graph, tflite, inputs[:_NOISE_SAMPLES], lambda images: float_activations(spec, model, images)
+            quantized.graph, tflite, inputs[:_NOISE_SAMPLES], lambda images: float_activations(spec, model, images)
         ),
-        warnings=(*lint(graph), *([imbalance] if imbalance else [])),
+        warnings=(*lint(quantized.graph), *([imbalance] if imbalance else [])),
         epochs=epochs,
         seed=seed,
         teacher=teacher.name if teacher else None,
@@ -160,14 +177,71 @@ def train_and_quantize(
     )
 
 
-def _require_match(spec: zoo.ModelSpec, dataset: Dataset) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Jury:
+    """The samples that networks are judged by; only an autoencoder's limit needs the normal ones of `validation`."""
+
+    preprocess: Preprocess
+    test: Split
+    validation: Split
+
+    def verdict(self, outputs: Callable[[NDArray[np.uint8]], NDArray[Any]]) -> Verdict:
+        """What a network says, of which `outputs` gives real outputs for images."""
+        if not self.preprocess.flat:
+            return by_largest(outputs(self.test.images))
+        errors = [self._errors(split.images, outputs(split.images)) for split in (self.test, self.validation)]
+        return by_error(*errors)
+
+    def _errors(self, images: NDArray[np.uint8], outputs: NDArray[Any]) -> NDArray[np.float64]:
+        return reconstruction_errors(self.preprocess.real(self.preprocess.resize(images)), outputs)
+
+
+class _Quantized:
+    """A .tflite by TFLite Micro, for images."""
+
+    def __init__(self, tflite: bytes, preprocess: Preprocess, name: str) -> None:
+        self.graph = read_model(tflite, name)
+        self._tflite = tflite
+        self._preprocess = preprocess
+        self._known: tuple[NDArray[np.uint8], NDArray[np.int8]] | None = None
+
+    def inputs(self, images: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """The model's inputs."""
+        quant = self.graph.tensors[self.graph.input].quantization
+        return self._preprocess.quantized(self._preprocess.resize(images), quant.scale, quant.zero_point)
+
+    def raw_outputs(self, images: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """The model's outputs; those of the first images asked for are kept."""
+        if self._known is not None and self._known[0] is images:
+            return self._known[1]
+        outputs: NDArray[np.int8] = oracle.run(self._tflite, self.inputs(images))
+        self._known = self._known or (images, outputs)
+        return outputs
+
+    def outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The real values of the outputs."""
+        quant = self.graph.tensors[self.graph.output].quantization
+        return (self.raw_outputs(images).astype(np.float32) - quant.zero_point) * np.float32(quant.scale)
+
+
+def _detection(labels: NDArray[np.int64], as_float: Verdict, as_int8: Verdict) -> Detection | None:
+    if as_float.errors is None or as_int8.errors is None:
+        return None
+    anomalous = labels == 1
+    areas = [auc(verdict.errors, anomalous) for verdict in (as_float, as_int8) if verdict.errors is not None]
+    return Detection(areas[0], areas[1], as_int8.limit, as_int8.errors)
+
+
+def _require_match(spec: zoo.ModelSpec, dataset: Dataset, teacher: Teacher | None) -> None:
+    if teacher is not None and not zoo.classifies(spec):
+        raise UsageError(f"{spec.arch} gives no classes that --teacher could teach; leave --teacher away")
     if spec.classes != len(dataset.class_names):
         raise UsageError(f"{dataset.name} has {len(dataset.class_names)} classes, the network {spec.classes}")
-    shape = dataset.train.images.shape[1:]
-    if dataset.features is not None and spec.input_shape != shape:
+    shape, taken = dataset.train.images.shape[1:], preprocess_of(spec).shape
+    if dataset.features is not None and taken != shape:
         raise UsageError(
             f"{dataset.name} holds features of {shape[0]}x{shape[1]}x{shape[2]}, which cannot be resized to "
-            f"{'x'.join(map(str, spec.input_shape))}; leave --input-size and --channels away"
+            f"{'x'.join(map(str, taken))}; leave --input-size and --channels away"
         )
 
 
@@ -177,16 +251,3 @@ def _some(split: Split, count: int, seed: tuple[int, int]) -> Split:
         return split
     chosen = np.sort(np.random.default_rng(seed).choice(len(split), count, replace=False))
     return Split(split.images[chosen], split.labels[chosen])
-
-
-def _inputs(graph: Graph, split: Split, preprocess: Preprocess) -> NDArray[np.int8]:
-    quant = graph.tensors[graph.input].quantization
-    return preprocess.quantized(preprocess.resize(split.images), quant.scale, quant.zero_point)
-
-
-def _run(tflite: bytes, split: Split, preprocess: Preprocess, spec: zoo.ModelSpec) -> NDArray[np.int8]:
-    return oracle.run(tflite, _inputs(read_model(tflite, spec.name), split, preprocess))
-
-
-def _predictions(outputs: NDArray[np.int8]) -> NDArray[np.int64]:
-    return np.argmax(outputs, axis=-1).astype(np.int64)

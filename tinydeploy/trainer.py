@@ -22,6 +22,7 @@ from tinydeploy.checkpoint import Checkpoint, Epoch
 from tinydeploy.datasets import Dataset, Split
 from tinydeploy.distill import Teacher
 from tinydeploy.errors import UsageError
+from tinydeploy.evaluate import reconstruction_errors
 from tinydeploy.preprocess import Preprocess
 from tinydeploy.progress import Watcher, ignore_progress
 from tinydeploy.qat import QuantizedNetwork
@@ -31,11 +32,12 @@ _EVALUATION_BATCH = 256
 # Quantization-aware training only settles in: its rate begins at this share of the recipe's.
 TUNING_SHARE = 0.1
 _TUNING_STREAM = 3
+_LEAST_VARIANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trainee:
-    """A network as the loop meets it. `forward` maps real inputs to logits while it trains, `at_rest` afterwards;
+    """A network as the loop meets it. `forward` maps real inputs to outputs while it trains, `at_rest` afterwards;
     `trained` are the variables that gradients change, `variables` all that a step changes but for the optimizer's own,
     the first `weights` of them the network's. `key` says in a digest which network it is, before it is trained."""
 
@@ -131,11 +133,12 @@ def _learn(
     optimizer = optimizer_for(trainee.model, dataset, trainee.trained)
     step = train_step(trainee.forward, trainee.trained, optimizer, dataset, preprocess, teacher)
     validate = Evaluator(trainee.at_rest, preprocess)
+    quality = validate.accuracy if zoo.classifies(trainee.spec) else validate.reconstructed
     learner = Learner(
         step,
         [*trainee.variables, *optimizer.variables],
         trainee.weights,
-        lambda: validate.accuracy(dataset.validation),
+        lambda: quality(dataset.validation),
     )
     saved = None
     if checkpoint is not None:
@@ -156,7 +159,9 @@ def _learn(
 
 def preprocess_of(spec: zoo.ModelSpec) -> Preprocess:
     """What happens to a picture before the network."""
-    return Preprocess(spec.input_size, spec.channels, input_width=spec.input_width)
+    if zoo.classifies(spec):
+        return Preprocess(spec.input_size, spec.channels, input_width=spec.input_width)
+    return Preprocess(spec.input_size, 1, input_width=spec.input_width or 1, flat=True)
 
 
 def teacher_key(teacher: Teacher | None) -> tuple[object, ...]:
@@ -171,15 +176,15 @@ class Evaluator:
         self._preprocess = preprocess
         tf = import_tensorflow()
         # Static shapes would compile one function per odd last batch.
-        signature = [tf.TensorSpec((None, *preprocess.shape), tf.float32)]
+        signature = [tf.TensorSpec((None, *preprocess.model_shape), tf.float32)]
         self._run = tf.function(forward, input_signature=signature, autograph=False)
 
     def outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the network gives for each image, (N, classes)."""
-        parts = []
-        for start in range(0, len(images), _EVALUATION_BATCH):
-            resized = self._preprocess.resize(images[start : start + _EVALUATION_BATCH])
-            parts.append(self._run(self._preprocess.real(resized)).numpy())
+        """What the network gives for each image, (N, classes) or, of an autoencoder, (N, length)."""
+        parts = [
+            self._run(self._inputs(images[start : start + _EVALUATION_BATCH])).numpy()
+            for start in range(0, len(images), _EVALUATION_BATCH)
+        ]
         return np.concatenate(parts)
 
     def predictions(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -189,6 +194,15 @@ class Evaluator:
     def accuracy(self, split: Split) -> float:
         """The share of `split` that is classified right."""
         return float(np.mean(self.predictions(split.images) == split.labels))
+
+    def reconstructed(self, split: Split) -> float:
+        """The share of the variance in `split` that an autoencoder gives again; below 0 where the mean is nearer."""
+        inputs = self._inputs(split.images)
+        errors = reconstruction_errors(inputs, self.outputs(split.images))
+        return 1 - float(errors.mean() / max(float(inputs.var(axis=0).mean()), _LEAST_VARIANCE))
+
+    def _inputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._preprocess.real(self._preprocess.resize(images))
 
 
 def optimizer_for(model: Any, dataset: Dataset, variables: Sequence[Any] | None = None) -> Any:
@@ -216,24 +230,24 @@ def train_step(
     preprocess: Preprocess,
     teacher: Teacher | None,
 ) -> Step:
-    """One compiled step, as the loop takes it; `forward` maps real inputs to logits."""
+    """One compiled step, as the loop takes it; `forward` maps real inputs to logits, or to themselves."""
     tf, keras = import_tensorflow(), import_keras()
     recipe, classes = dataset.recipe, len(dataset.class_names)
     batch = min(recipe.batch_size, len(dataset.train))
-    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
+    entropy = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
     distort = augmenter(recipe.augmentation)
 
     def step(images: Any, labels: Any, seed: Any, share: Any, rate: Any) -> Any:
         pixels, targets = distort(tf.cast(images, tf.float32), seed), tf.one_hot(labels, classes)
         if recipe.augmentation.mixup:
             pixels, targets = mixed(pixels, share), mixed(targets, share)
-        real = (pixels - preprocess.offset) / preprocess.divisor
+        real = tf.reshape((pixels - preprocess.offset) / preprocess.divisor, (batch, *preprocess.model_shape))
         optimizer.learning_rate.assign(rate)
         with tf.GradientTape() as tape:
-            logits = forward(real)
-            loss = loss_of(targets, logits)
+            given = forward(real)
+            loss = tf.reduce_mean(tf.square(given - real)) if preprocess.flat else entropy(targets, given)
             if teacher is not None:
-                loss = (1 - teacher.weight) * loss + teacher.weight * teacher.loss(real, logits)
+                loss = (1 - teacher.weight) * loss + teacher.weight * teacher.loss(real, given)
         gradients = tape.gradient(loss, variables)
         optimizer.apply(gradients, variables)
         return loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tinydeploy.train import TrainedModel
 
 WORST_SAMPLES = 24
+_LEAST_ERROR = 1e-12
 # The float network, to be another one's teacher.
 FLOAT_MODEL = "float.keras"
 
@@ -37,8 +39,13 @@ class Trained:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the output's elements."""
+        """Names of the classes."""
         return tuple(self.facts["classes"])
+
+    @property
+    def output_names(self) -> tuple[str, ...] | None:
+        """Names of the output's elements; an autoencoder's have none."""
+        return self.class_names if self.classifies else None
 
     @property
     def float_accuracy(self) -> float:
@@ -49,6 +56,26 @@ class Trained:
     def int8_accuracy(self) -> float:
         """Test accuracy of the .tflite."""
         return float(self.facts["int8_accuracy"])
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the outputs are class scores; an autoencoder's are its input again."""
+        return self.facts["auc"] is None
+
+    @property
+    def measure(self) -> str:
+        """What the network is judged by: ``accuracy`` or ``AUC``."""
+        return "accuracy" if self.classifies else "AUC"
+
+    @property
+    def float_score(self) -> float:
+        """The float network's accuracy, or area under the ROC curve."""
+        return self.float_accuracy if self.classifies else float(self.facts["auc"]["float"])
+
+    @property
+    def int8_score(self) -> float:
+        """The .tflite's."""
+        return self.int8_accuracy if self.classifies else float(self.facts["auc"]["int8"])
 
     def pixel_table(self) -> NDArray[np.int8] | None:
         """The model's input for each pixel value, from the definition that training used; None for features."""
@@ -65,6 +92,8 @@ def load(folder: Path) -> Trained | None:
         facts = json.loads((folder / "training.json").read_text("utf-8"))
         with np.load(folder / "samples.npz", allow_pickle=False) as stored:
             inputs, labels, outputs = stored["inputs"], stored["labels"], stored["outputs"]
+        if "auc" not in facts:  # of an older version
+            return None
         return Trained((folder / "model.tflite").read_bytes(), inputs, labels, outputs, facts)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
@@ -78,7 +107,11 @@ def store(folder: Path, model: TrainedModel) -> Trained:
     quant = graph.tensors[graph.input].quantization
     comparison = model.comparison
     data, recipe = model.dataset, model.dataset.recipe
-    confidences = (model.test_outputs.max(axis=-1).astype(np.float64) + 128) / 256
+    found = model.detection
+    if found is None:
+        confidences = (model.test_outputs.max(axis=-1).astype(np.float64) + 128) / 256
+    else:
+        confidences = np.abs(np.log(np.maximum(found.errors, _LEAST_ERROR) / max(found.limit, _LEAST_ERROR)))
     facts = {
         "spec": asdict(model.spec),
         "classes": list(model.class_names),
@@ -99,6 +132,7 @@ def store(folder: Path, model: TrainedModel) -> Trained:
         "evaluated": comparison.samples,
         "float_accuracy": model.float_accuracy,
         "int8_accuracy": model.int8_accuracy,
+        "auc": {"float": found.float_auc, "int8": found.int8_auc} if found else None,
         "calibrated_accuracy": model.calibrated.int8_accuracy if model.calibrated else None,
         "by_class": [asdict(row) for row in comparison.by_class(model.class_names)],
         "confusion": comparison.confusion(len(model.class_names)),
@@ -112,7 +146,9 @@ def store(folder: Path, model: TrainedModel) -> Trained:
     samples = io.BytesIO()
     np.savez(samples, inputs=model.test_inputs, labels=model.test_labels, outputs=model.test_outputs)
     folder.mkdir(parents=True, exist_ok=True)
-    model.network.save(folder / FLOAT_MODEL)
+    half = folder / f"half-{os.getpid()}.keras"  # another process may store the same network
+    model.network.save(half)
+    half.replace(folder / FLOAT_MODEL)
     write_if_changed(folder / "model.tflite", model.tflite)
     write_if_changed(folder / "samples.npz", samples.getvalue())
     write_if_changed(folder / "training.json", (json.dumps(facts, indent=1) + "\n").encode())

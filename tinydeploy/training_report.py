@@ -23,8 +23,6 @@ _TEMPLATE = Path(__file__).parent / "templates" / "training.html.j2"
 _WIDTH, _HEIGHT = 460, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 14, 30
 _TICKS = 4
-# Accuracies that differ by more are labelled in whole percent.
-_COARSE = 0.05
 _NAMED_CONFUSIONS = 6
 
 
@@ -68,10 +66,28 @@ def training_report(trained: Trained, manifest: Mapping[str, Any]) -> str:
         charts=_charts(facts),
         matrix=_matrix(facts),
         confusions=_confusions(facts),
+        distortions=_distortions(facts["recipe"]["augmentation"]),
         pictures=[_picture(trained, mistake) for mistake in facts["worst"]],
         least_db=min(noises, default=None),
         most_db=max([1.0, *noises]),
     )
+
+
+def _distortions(augmentation: Mapping[str, Any]) -> list[str]:
+    """What was done to training images, each in words."""
+    said = {
+        "shift": "shifted by up to {percent:g} % of the width",
+        "rotation": "turned by up to {value:g} degrees",
+        "zoom": "scaled by up to {percent:g} %",
+        "flip": "every other one mirrored",
+        "cutout": "a square of {percent:g} % of the width hidden",
+        "mixup": "blended in pairs (mixup {value:g})",
+    }
+    return [
+        text.format(value=float(augmentation[name]), percent=100 * augmentation[name])
+        for name, text in said.items()
+        if augmentation[name]
+    ]
 
 
 def _percent(share: float) -> str:
@@ -87,18 +103,20 @@ def _margin(share: float, samples: int) -> float:
 def _charts(facts: Mapping[str, Any]) -> list[Chart]:
     epochs = [*facts["history"], *facts["tuning"]]
     before = len(facts["history"]) if facts["tuning"] else None
-    losses, accuracies = ([one[name] for one in epochs] for name in ("loss", "validation_accuracy"))
+    losses, qualities = ([one[name] for one in epochs] for name in ("loss", "validation_accuracy"))
+    quality = "Accuracy on the validation samples"
+    if facts["auc"] is not None:
+        quality = "Share of the normal validation samples' variance that is given again"
     return [
-        _chart("Loss on the training images", losses, before, percent=False),
-        _chart("Accuracy on the validation images", accuracies, before, percent=True),
+        _chart("Loss on the training samples", losses, before, percent=False),
+        _chart(quality, qualities, before, percent=True),
     ]
 
 
 def _chart(title: str, values: Sequence[float], before: int | None, *, percent: bool) -> Chart:
     finite = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = (0.0 if not percent else min(finite)), max(finite)
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
+    levels, digits = _ticks(min(finite) if percent else 0.0, max(finite), percent=percent)
+    low, high = levels[0], levels[-1]
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
 
     def x(epoch: float) -> float:
@@ -109,11 +127,8 @@ def _chart(title: str, values: Sequence[float], before: int | None, *, percent: 
         return round(bottom - (bottom - _TOP) * (inside - low) / (high - low), 1)
 
     def label(value: float) -> str:
-        if not percent:
-            return f"{value:.2f}"
-        return f"{100 * value:.0f} %" if high - low > _COARSE else f"{100 * value:.1f} %"
+        return f"{100 * value:.{digits}f} %" if percent else f"{value:.{digits}f}"
 
-    levels = [low + (high - low) * i / _TICKS for i in range(_TICKS + 1)]
     shown = sorted({0, (len(values) - 1) // 2, len(values) - 1})
     return Chart(
         title,
@@ -125,6 +140,16 @@ def _chart(title: str, values: Sequence[float], before: int | None, *, percent: 
         tuple((x(i), str(i + 1)) for i in shown),
         x(before - 0.5) if before is not None else None,
     )
+
+
+def _ticks(low: float, high: float, *, percent: bool) -> tuple[list[float], int]:
+    """Round values from below `low` to above `high`, one, two or five units apart, and the digits that they need."""
+    least = max((high - low) / _TICKS, 1e-3)
+    unit = 10.0 ** math.floor(math.log10(least))
+    step = next(unit * times for times in (1, 2, 5, 10) if unit * times >= least * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    digits = max(0, -math.floor(math.log10(step * (100 if percent else 1)) + 1e-9))
+    return [step * number for number in range(first, max(last, first + 1) + 1)], digits
 
 
 def _matrix(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -150,13 +175,16 @@ def _confusions(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _picture(trained: Trained, mistake: Mapping[str, Any]) -> dict[str, Any]:
     """A sample as the network sees it, with what was said of it."""
     names = trained.facts["classes"]
-    levels = (trained.inputs[mistake["index"]].astype(np.int16) + 128).astype(np.uint8)
+    rows, columns = (trained.facts["preprocess"][side] for side in ("input_size", "input_width"))
+    levels = (trained.inputs[mistake["index"]].astype(np.int16) + 128).astype(np.uint8).reshape(rows, columns, -1)
+    away = math.exp(mistake["confidence"] if mistake["prediction"] else -mistake["confidence"])
     return {
-        "uri": f"data:image/png;base64,{base64.b64encode(png(levels)).decode()}",
+        # A vector of features is no picture.
+        "uri": f"data:image/png;base64,{base64.b64encode(png(levels)).decode()}" if min(rows, columns) > 1 else None,
         "truth": names[mistake["label"]],
         "said": names[mistake["prediction"]],
         "float_said": names[mistake["float_prediction"]],
-        "confidence": mistake["confidence"],
+        "sure": f"{100 * mistake['confidence']:.0f} %" if trained.classifies else f"{away:.2g} times the limit",
         "index": mistake["index"],
     }
 

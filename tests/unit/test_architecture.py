@@ -21,7 +21,8 @@ HEAVY = {"numpy", "tensorflow", "keras", "sklearn", "tflite_micro", "unicorn", "
 # From the ground up. A part is a module or a package; parts of one line do not know each other.
 LAYERS = (
     "errors tables rp2040_boot mlperf_records",
-    "resources pareto study optimize ecosystems cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
+    "resources pareto study",
+    "optimize ecosystems cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
     "flatbuffer stricttoml fit modm transport terminal reference oracle project _tensorflow mlperf_data",
     "families image ops zoo exchange datasets layer_noise",
     "boards toolchain tflite proof requant_solver lint session passes untrained folded method",
@@ -46,7 +47,8 @@ LAYERS = (
     "cli_zoo cli_mlperf cli_diff cli_export cli_emulate",
     "cli_device",
     "cli_train",
-    "cli_sweep cli_search",
+    "cli_sweep",
+    "cli_search",
     "cli",
     "__main__",
 )

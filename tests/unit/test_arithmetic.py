@@ -17,7 +17,8 @@ from tinydeploy.arithmetic_report import estimate_json
 from tinydeploy.boards import load_board
 from tinydeploy.errors import FitError, TinydeployError, UsageError
 from tinydeploy.sweep import Limits, Refused, fit, for_images, grid, read_bytes, read_list, read_numbers, sweep
-from tinydeploy.sweep_report import fitting_json, sweep_json, sweep_svg
+from tinydeploy.sweep_plot import sweep_svg
+from tinydeploy.sweep_report import fitting_json, sweep_json
 from tinydeploy.zoo import ModelSpec
 
 BOARD = load_board("nucleo_l4r5zi")
@@ -56,7 +57,8 @@ def test_an_estimate_adds_up() -> None:
     found = estimate(SMALL, BOARD)
     assert sum(layer.macs for layer in found.layers) == found.macs
     assert sum(layer.access for layer in found.layers) == found.access
-    assert 0 < sum(layer.instructions for layer in found.layers) <= found.instructions
+    rounding = len(found.layers) / 2
+    assert 0 < sum(layer.instructions for layer in found.layers) <= found.instructions + rounding
     assert found.standard_macs > 4 * found.macs
     assert found.flash_bytes == found.constants_bytes + found.code_bytes < found.firmware_flash_bytes
     assert found.arena_bytes < found.firmware_ram_bytes

@@ -20,6 +20,7 @@ FACTS = {
     "input_scale": 1 / 255,
     "input_zero_point": -128,
     "features": None,
+    "auc": None,
 }
 
 

@@ -7,6 +7,7 @@ import importlib.metadata
 from pathlib import Path
 
 from tinydeploy.datasets import _arrays, cifar10, class_folders, digits, fashion_mnist
+from tinydeploy.datasets._anomalies import as_anomalies
 from tinydeploy.datasets._base import SPLIT_SEED, Augmentation, Dataset, Features, Recipe, Split
 from tinydeploy.datasets._images import decode
 from tinydeploy.errors import DatasetError, UsageError, did_you_mean
@@ -23,23 +24,29 @@ def load(
     input_size: int = 48,
     channels: int | None = None,
     skip_corrupt: bool = False,
+    anomalies: bool = False,
 ) -> Dataset:
     """The dataset `name`, or the class folders or arrays (.npz) in `data` when `name` is None.
 
     cifar10 and fashion_mnist take a local copy in `data`. `input_size` bounds the size at which large images are kept.
     `channels` is what the network will take (1 grey, 3 RGB); None leaves the data's own. `skip_corrupt` leaves out
-    what cannot be read instead of refusing it. Raises UsageError for an unknown name, DatasetError for unusable data.
+    what cannot be read instead of refusing it. `anomalies`: what is normal is to be learned, and all else to be told
+    from it. Raises UsageError for an unknown name, DatasetError for unusable data.
     """
     _check(name, data)
     if name == "digits":
-        return digits.load()
-    if name is not None:
+        found = digits.load()
+    elif name is not None:
         known = {"cifar10": cifar10.load, "fashion_mnist": fashion_mnist.load}
-        return known[name](data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt)
-    assert data is not None
-    if data.suffix == ".npz":
-        return _arrays.load(data)
-    return class_folders.load(data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt)
+        found = known[name](data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt)
+    elif data is not None and data.suffix == ".npz":
+        found = _arrays.load(data, anomalies=anomalies)
+    else:
+        assert data is not None
+        found = class_folders.load(
+            data, input_size=input_size, channels=channels, skip_corrupt=skip_corrupt, anomalies=anomalies
+        )
+    return as_anomalies(found) if anomalies else found
 
 
 def stamp(name: str | None, *, data: Path | None = None) -> str:

@@ -1,9 +1,9 @@
 """Inputs and labels as arrays in an .npz: images, or features such as a keyword's spectrogram.
 
-``inputs`` (N, H, W) or (N, H, W, 1 or 3) and ``labels`` (N,), integers from 0; perhaps ``class_names``, and
-``validation_inputs``, ``validation_labels``, ``test_inputs``, ``test_labels`` where the splits are made already; what
-is missing is split off by seed. uint8 inputs are images. int8 inputs are features as the device takes them, float ones
-are quantized by the range of the training inputs.
+``inputs`` (N, length), (N, H, W) or (N, H, W, 1 or 3) and ``labels`` (N,), integers from 0; perhaps ``class_names``,
+and ``validation_inputs``, ``validation_labels``, ``test_inputs``, ``test_labels`` where the splits are made already;
+what is missing is split off by seed. uint8 inputs are images. int8 inputs are features as the device takes them, float
+ones are quantized by the range of the training inputs.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tinydeploy.datasets._base import (
 )
 from tinydeploy.errors import DatasetError
 
-_SHAPES = "(N, height, width) or (N, height, width, 1 or 3)"
+_SHAPES = "(N, length), (N, height, width) or (N, height, width, 1 or 3)"
 _IMAGE_AUGMENTATION = Augmentation(shift=0.08, rotation=10, zoom=0.12)
 
 
-def load(path: Path) -> Dataset:
-    """The arrays in `path`; DatasetError says what is wrong with them."""
+def load(path: Path, *, anomalies: bool = False) -> Dataset:
+    """The arrays in `path`; DatasetError says what is wrong with them. `anomalies`: the training may lack them."""
     stored = _read(path)
     parts = {"train": _part(path, stored, "")}
     for split in ("validation", "test"):
@@ -50,7 +50,8 @@ def load(path: Path) -> Dataset:
         for split, (inputs, labels) in parts.items()
     }
     for split, part in splits.items():
-        require_images(np.bincount(part.labels, minlength=len(names)).tolist(), names, _where(path, split, splits))
+        counts = np.bincount(part.labels, minlength=len(names)).tolist()
+        require_images(counts, names, _where(path, split, splits), anomalies=anomalies)
     missing = [split for split in ("test", "validation") if split not in splits]
     splits |= split_off(splits["train"], missing)
     recipe = recipe_for(len(splits["train"]), Augmentation() if features else _IMAGE_AUGMENTATION)
@@ -87,8 +88,8 @@ def _part(path: Path, stored: Mapping[str, NDArray[Any]], prefix: str) -> tuple[
         if name not in stored:
             raise DatasetError(f"{path} has no array {name!r}; save it with numpy.savez(file, inputs=..., labels=...)")
     inputs, labels = stored[f"{prefix}inputs"], stored[f"{prefix}labels"]
-    if inputs.ndim == 3:
-        inputs = inputs[..., np.newaxis]
+    if inputs.ndim in (2, 3):  # a vector is one column
+        inputs = inputs.reshape(*inputs.shape, *[1] * (4 - inputs.ndim))
     if inputs.ndim != 4 or inputs.shape[-1] not in (1, 3) or inputs.size == 0:
         raise DatasetError(f"{path}: {prefix}inputs is {inputs.shape}; it must be {_SHAPES}")
     if inputs.dtype.kind == "f":

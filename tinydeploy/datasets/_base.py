@@ -17,6 +17,8 @@ MIN_IMAGES_PER_CLASS = 5
 # From this ratio of largest to smallest class on the accuracy by class is worth a look.
 IMBALANCED = 3
 SPLIT_SEED = 0
+# What is no anomaly, where anomalies are looked for: the class of this name, or else the first.
+NORMAL = "normal"
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 _TRAINING_STEPS = 1500
@@ -127,8 +129,8 @@ class Dataset:
         """A sentence where the largest class of the training split has several times the images of the smallest."""
         counts = self.counts()["train"]
         few, many = int(np.argmin(counts)), int(np.argmax(counts))
-        if counts[many] < IMBALANCED * counts[few]:
-            return None
+        if counts[few] == 0 or counts[many] < IMBALANCED * counts[few]:
+            return None  # a class that is not there at all is an anomaly
         return (
             f"the classes are out of balance: {counts[many]:,} training images of {self.class_names[many]!r}, "
             f"{counts[few]:,} of {self.class_names[few]!r}; look at the accuracy by class, not at the mean"
@@ -195,12 +197,21 @@ def recipe_for(train_images: int, augmentation: Augmentation) -> Recipe:
     return Recipe(epochs=min(max(epochs, least), most), learning_rate=_LEARNING_RATE, augmentation=augmentation)
 
 
-def require_images(counts: Sequence[int], class_names: Sequence[str], where: str) -> None:
-    """DatasetError when there are fewer than two classes or a class has too few images to be split."""
+def normal_class(class_names: Sequence[str]) -> int:
+    """Which class is no anomaly."""
+    return class_names.index(NORMAL) if NORMAL in class_names else 0
+
+
+def require_images(counts: Sequence[int], class_names: Sequence[str], where: str, *, anomalies: bool = False) -> None:
+    """DatasetError when there are fewer than two classes or a class has too few images to be split.
+
+    Where `anomalies` are looked for, every class but the normal one may be missing here.
+    """
     if len(class_names) < 2:
         raise DatasetError(f"{where} holds {len(class_names)} class folder(s); a classifier needs at least 2")
-    for name, count in zip(class_names, counts, strict=True):
-        if count < MIN_IMAGES_PER_CLASS:
+    for label, (name, count) in enumerate(zip(class_names, counts, strict=True)):
+        spared = anomalies and count == 0 and label != normal_class(class_names)
+        if count < MIN_IMAGES_PER_CLASS and not spared:
             raise DatasetError(
                 f"{where}: class {name!r} has {count} image(s), and training, validation and test need at least "
                 f"{MIN_IMAGES_PER_CLASS} together; add images or remove the folder"

@@ -27,7 +27,9 @@ _NAMED_BAD_FILES = 3
 _AUGMENTATION = Augmentation(shift=0.08, rotation=10, zoom=0.12)
 
 
-def load(path: Path, *, input_size: int, channels: int | None, skip_corrupt: bool = False) -> Dataset:
+def load(
+    path: Path, *, input_size: int, channels: int | None, skip_corrupt: bool = False, anomalies: bool = False
+) -> Dataset:
     """The images under `path`, cropped and scaled down to `input_size` where they are larger.
 
     `channels` None keeps grey images grey if all of them are. Files in class folders that are no readable images are
@@ -43,7 +45,7 @@ def load(path: Path, *, input_size: int, channels: int | None, skip_corrupt: boo
     for split in sorted(present):
         parts[split] = _part(images, split if by_split else "", class_names)
         counts = np.bincount(parts[split].labels, minlength=len(class_names)).tolist()
-        require_images(counts, class_names, f"{path}/{split}" if by_split else str(path))
+        require_images(counts, class_names, f"{path}/{split}" if by_split else str(path), anomalies=anomalies)
     missing = [split for split in ("test", "validation") if split not in parts]
     parts |= split_off(parts["train"], missing)
     return Dataset(

@@ -33,6 +33,7 @@ __all__ = [
     "architecture",
     "architectures",
     "build",
+    "classifies",
     "describe",
     "footprint",
     "make_spec",
@@ -55,6 +56,11 @@ def architecture(name: str) -> Architecture:
         hint = did_you_mean(name, known) or f"; choose from {', '.join(known)}"
         raise UsageError(f"unknown architecture {name!r}{hint}")
     return known[name]
+
+
+def classifies(spec: ModelSpec) -> bool:
+    """Whether `spec` gives class scores; an autoencoder gives its input again."""
+    return architecture(spec.arch).classifies
 
 
 def make_spec(

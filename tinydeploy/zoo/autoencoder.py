@@ -1,7 +1,7 @@
 """The autoencoder of MLPerf Tiny's anomaly detection: it gives its input again, and badly where that is unusual.
 
-Its input is a vector of `input_size` features (640: five frames of 128 mel bands), and so is its output; channels and
-classes say nothing here.
+Its input is a vector of `input_size` features (640: five frames of 128 mel bands), or of the pixels of a grey image
+where there is a width too, and so is its output; channels and classes say nothing here.
 """
 
 from __future__ import annotations
@@ -24,5 +24,11 @@ def _layers(spec: ModelSpec) -> tuple[LayerSpec, ...]:
 
 
 ARCHITECTURE = Architecture(
-    "autoencoder", "Autoencoder for anomalies (MLPerf Tiny)", _layers, alpha=1.0, input_size=(640, 0), classifies=False
+    "autoencoder",
+    "Autoencoder for anomalies (MLPerf Tiny)",
+    _layers,
+    alpha=1.0,
+    input_size=(640, 0),
+    channels=1,
+    classifies=False,
 )

@@ -1,0 +1,224 @@
+"""A search over networks and training settings with Optuna: several objectives, one study that many processes share.
+
+A study lives in a database (``storage``). Whoever names the same one joins it: further processes, further machines, and
+the same command after it was stopped. What was interrupted is tried again first, from its checkpoint where that is at
+hand. A trial whose predicted cost is hopeless is pruned before it trains.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinydeploy.arithmetic import Estimate, estimate
+from tinydeploy.boards import Board
+from tinydeploy.errors import FitError, ModelError, OracleError, UsageError, did_you_mean
+from tinydeploy.job import Job, Stage, obtain
+from tinydeploy.pareto import dominates, front
+from tinydeploy.progress import Watcher
+from tinydeploy.search_space import Space, build_arguments
+from tinydeploy.study import database_words, import_optuna, open_study, without_password
+from tinydeploy.sweep import Limits
+
+if TYPE_CHECKING:
+    import optuna
+
+# What can be asked for, and whether it is to be large.
+OBJECTIVES = {"accuracy": True, "latency": False, "ram": False, "flash": False}
+# After so many pruned trials in a row nothing is to be found.
+_HOPELESS_IN_A_ROW = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A trained network of a study; `values` by objective, `build` the arguments of ``tinydeploy build`` for it,
+    `worker` the machine and process that trained it."""
+
+    number: int
+    worker: str
+    network: str
+    measure: str
+    values: dict[str, float]
+    int8_score: float
+    latency_ms: float
+    firmware_ram_bytes: int
+    firmware_flash_bytes: int
+    build: tuple[str, ...]
+    on_front: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a study has come to: all that were trained, in order, how many were pruned, and why the last of them was."""
+
+    study: str
+    storage: str
+    objectives: tuple[str, ...]
+    found: tuple[Found, ...]
+    pruned: int
+    last_reason: str
+
+
+def read_objectives(names: Sequence[str]) -> tuple[str, ...]:
+    """The objectives called `names`; UsageError for one that there is not, a repeated one, or without accuracy."""
+    for name in names:
+        if name not in OBJECTIVES:
+            hint = did_you_mean(name, OBJECTIVES) or f"; choose from {', '.join(OBJECTIVES)}"
+            raise UsageError(f"unknown objective {name!r}{hint}")
+    if len(set(names)) < len(names):
+        raise UsageError(f"--objectives {','.join(names)} names one twice; name each once")
+    if "accuracy" not in names:
+        raise UsageError("--objectives without accuracy need no training: tinydeploy sweep shows costs alone")
+    return tuple(names)
+
+
+def search(
+    space: Space,
+    board: Board,
+    *,
+    objectives: tuple[str, ...],
+    limits: Limits,
+    trials: int,
+    storage: str,
+    study: str,
+    cache: Path,
+    progress: Watcher,
+    stage: Stage,
+) -> Search:
+    """Go on with `study` in `storage`, or begin it, until it has `trials` trained networks, whoever trained them.
+
+    FitError when nothing but hopeless networks turn up; UsageError when the storage cannot be had, or holds a study of
+    that name that searches something else. KeyboardInterrupt passes through; what it interrupted is tried again.
+    """
+    optuna = import_optuna()
+    asked = json.dumps([board.name, objectives, repr(limits), space.text()])
+    directions = ["maximize" if OBJECTIVES[one] else "minimize" for one in objectives]
+    with database_words(storage):
+        opened = open_study(storage, study, directions, asked)
+        if _complete(optuna, opened) < trials:
+            attempt = _Attempt(optuna, opened, space, board, objectives, limits, cache, progress, stage)
+            enough = optuna.study.MaxTrialsCallback(trials)
+            opened.optimize(attempt, callbacks=[enough, lambda study, trial: _require_hope(optuna, study)])
+        return _result(optuna, opened, storage, objectives)
+
+
+class _Attempt:
+    """Optuna's objective: draw, predict, prune or train."""
+
+    def __init__(
+        self,
+        optuna: Any,
+        study: optuna.Study,
+        space: Space,
+        board: Board,
+        objectives: tuple[str, ...],
+        limits: Limits,
+        cache: Path,
+        progress: Watcher,
+        stage: Stage,
+    ) -> None:
+        self._optuna = optuna
+        self._study = study
+        self._space = space
+        self._board = board
+        self._objectives = objectives
+        self._limits = limits
+        self._cache = cache
+        self._progress = progress
+        self._stage = stage
+
+    def __call__(self, trial: optuna.Trial) -> tuple[float, ...]:
+        job = self._space.draw(trial)
+        cost = self._affordable(trial, job)
+        self._stage(f"trial    {trial.number}: {cost.spec.name}, {cost.latency_ms:.3g} ms predicted")
+        try:
+            trained = obtain(job, self._cache, require_fit=lambda _: None, progress=self._progress, stage=self._stage)
+        except (ModelError, OracleError) as error:  # a training that went nowhere may not be convertible
+            raise self._pruned(trial, str(error)) from error
+        except KeyboardInterrupt:
+            self._study.enqueue_trial(trial.params)
+            raise
+        values = _values(cost, trained.int8_score)
+        found = Found(
+            trial.number,
+            f"{socket.gethostname()}:{os.getpid()}",
+            cost.spec.name,
+            trained.measure,
+            {name: values[name] for name in self._objectives},
+            trained.int8_score,
+            cost.latency_ms,
+            cost.firmware_ram_bytes,
+            cost.firmware_flash_bytes,
+            build_arguments(self._board, job),
+            on_front=False,
+        )
+        trial.set_user_attr("found", dataclasses.asdict(found))
+        return tuple(values[name] for name in self._objectives)
+
+    def _affordable(self, trial: optuna.Trial, job: Job) -> Estimate:
+        """The predicted cost, unless it is hopeless."""
+        try:
+            cost = estimate(job.trained_spec(), self._board)
+        except (UsageError, FitError) as error:
+            raise self._pruned(trial, str(error)) from error
+        broken = self._limits.broken(cost)
+        if broken:
+            raise self._pruned(trial, f"{cost.spec.name} needs {' and '.join(broken)}")
+        best = _costs(self._objectives, _values(cost, 1.0))
+        done = self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.COMPLETE,))
+        for other in done:
+            if dominates(_costs(self._objectives, dict(zip(self._objectives, other.values, strict=True))), best):
+                raise self._pruned(trial, f"{cost.spec.name} could not beat trial {other.number} even if never wrong")
+        return cost
+
+    def _pruned(self, trial: optuna.Trial, reason: str) -> Exception:
+        trial.set_user_attr("pruned", reason)
+        return self._optuna.TrialPruned(reason)
+
+
+def _values(cost: Estimate, score: float) -> dict[str, float]:
+    return {
+        "accuracy": score,
+        "latency": cost.latency_ms,
+        "ram": float(cost.firmware_ram_bytes),
+        "flash": float(cost.firmware_flash_bytes),
+    }
+
+
+def _costs(objectives: Sequence[str], values: dict[str, float]) -> list[float]:
+    """Values as costs: what is to be large negated."""
+    return [-values[name] if OBJECTIVES[name] else values[name] for name in objectives]
+
+
+def _complete(optuna: Any, study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+
+
+def _require_hope(optuna: Any, study: optuna.Study) -> None:
+    """FitError after too many pruned trials in a row."""
+    states = optuna.trial.TrialState
+    ended = study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))[-_HOPELESS_IN_A_ROW:]
+    if len(ended) == _HOPELESS_IN_A_ROW and all(trial.state == states.PRUNED for trial in ended):
+        raise FitError(
+            f"{_HOPELESS_IN_A_ROW} networks in a row were hopeless, the last: {ended[-1].user_attrs.get('pruned')}; "
+            "allow a smaller --alpha or --input-size, or more latency and memory"
+        )
+
+
+def _result(optuna: Any, study: optuna.Study, storage: str, objectives: tuple[str, ...]) -> Search:
+    states = optuna.trial.TrialState
+    done = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
+    best = front([_costs(objectives, trial.user_attrs["found"]["values"]) for trial in done])
+    found = tuple(
+        Found(**{**trial.user_attrs["found"], "build": tuple(trial.user_attrs["found"]["build"]), "on_front": kept})
+        for trial, kept in zip(done, best, strict=True)
+    )
+    pruned = study.get_trials(deepcopy=False, states=(states.PRUNED,))
+    reason = str(pruned[-1].user_attrs.get("pruned", "")) if pruned else ""
+    return Search(study.study_name, without_password(storage), objectives, found, len(pruned), reason)

@@ -1,0 +1,176 @@
+"""A sweep as a drawing (SVG): cost over alpha, or what trained networks reach over what they cost."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tinydeploy.arithmetic import Estimate
+from tinydeploy.boards import Board
+from tinydeploy.pareto import front
+from tinydeploy.sweep_report import Points, Scores, network_text, shown_score
+from tinydeploy.sweep_train import Score
+
+# Colours that keep apart in light and dark, also for the colour-blind (after Okabe and Ito).
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP = 250, 260, 60, 40, 50, 80
+_STYLE = (
+    "<style>svg{background:#fff} text{fill:#222} .grid{stroke:#ddd} .limit{stroke:#222;stroke-dasharray:5 4} "
+    ".front{stroke:#222;fill:none} @media(prefers-color-scheme:dark){svg{background:#181818} text{fill:#ddd} "
+    ".grid{stroke:#3a3a3a} .limit,.front{stroke:#ddd}}</style>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost of networks: its title with the unit, its value, and what a board has of it."""
+
+    title: str
+    value: Callable[[Estimate], float]
+    limit: Callable[[Board], float | None]
+
+
+_COSTS = (
+    Cost("latency in ms", lambda one: one.latency_ms, lambda board: None),
+    Cost("RAM in KiB", lambda one: one.firmware_ram_bytes / 1024, lambda board: board.ram.size_bytes / 1024),
+    Cost("flash in KiB", lambda one: one.firmware_flash_bytes / 1024, lambda board: board.flash.size_bytes / 1024),
+)
+# A network with what it reaches, where it was trained.
+_Series = Mapping[str, Sequence[tuple[Estimate, Score | None]]]
+
+
+def sweep_svg(points: Points, board: Board, scores: Scores = ()) -> str:
+    """Three panels. Untrained: latency, RAM and flash over alpha on logarithmic scales. Trained: the score over each of
+    them, the best for the cost joined by a line. Dashed lines are what the board has, hollow points do not fit it."""
+    series: dict[str, list[tuple[Estimate, Score | None]]] = defaultdict(list)
+    for point, score in zip(points, scores or [None] * len(points), strict=True):
+        if isinstance(point, Estimate):
+            series[f"{network_text(point.spec)}, {point.spec.size_text}"].append((point, score))
+    for line in series.values():
+        line.sort(key=lambda one: one[0].spec.alpha)
+    draw = _score_panel if scores else _cost_panel
+    panels = [draw(_LEFT + i * (_WIDTH + _GAP), series, cost, board) for i, cost in enumerate(_COSTS)]
+    subject = "Scores of trained networks over their predicted cost" if scores else "Predicted cost over alpha"
+    legend_top = _TOP + _HEIGHT + _BOTTOM
+    width, height = _LEFT + len(_COSTS) * (_WIDTH + _GAP), legend_top + 18 * len(series) + 10
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            'font-family="sans-serif" font-size="12">',
+            _STYLE,
+            f"<title>{subject} on {html.escape(board.name)}</title>",
+            *panels,
+            *(_legend(i, name, legend_top + 18 * i) for i, name in enumerate(series)),
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _legend(number: int, name: str, top: int) -> str:
+    return (
+        f'<rect x="{_LEFT}" y="{top}" width="14" height="4" fill="{_colour(number)}"/>'
+        f'<text x="{_LEFT + 20}" y="{top + 6}">{html.escape(name)}</text>'
+    )
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _cost_panel(left: int, series: _Series, cost: Cost, board: Board) -> str:
+    """`cost` over alpha, a line for each series."""
+    alphas = sorted({one.spec.alpha for line in series.values() for one, _ in line})
+    low, high = _powers([cost.value(one) for line in series.values() for one, _ in line])
+    most = cost.limit(board)
+
+    def x(alpha: float) -> float:
+        span = alphas[-1] - alphas[0]
+        return round(left + (_WIDTH * (alpha - alphas[0]) / span if span else _WIDTH / 2), 1)
+
+    def y(amount: float) -> float:
+        return round(_TOP + _HEIGHT * (1 - (math.log10(amount) - low) / (high - low)), 1)
+
+    parts = [_title(left, cost.title)]
+    for power in range(low, high + 1):
+        parts.append(_across(left, y(10.0**power), f"{10.0**power:g}"))
+    parts += [_below(x(alpha), f"{alpha:g}") for alpha in alphas]
+    parts.append(_below(left + _WIDTH / 2, "alpha", 36))
+    if most is not None and 10.0**low <= most <= 10.0**high:
+        parts.append(f'<line class="limit" x1="{left}" y1="{y(most)}" x2="{left + _WIDTH}" y2="{y(most)}"/>')
+    for number, line in enumerate(series.values()):
+        points = " ".join(f"{x(one.spec.alpha)},{y(cost.value(one))}" for one, _ in line)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{_colour(number)}" stroke-width="2"/>')
+        parts += [
+            _point(x(one.spec.alpha), y(cost.value(one)), number, one, f"{cost.value(one):.3g}") for one, _ in line
+        ]
+    return "\n".join(parts)
+
+
+def _score_panel(left: int, series: _Series, cost: Cost, board: Board) -> str:
+    """What networks reach over `cost`; the best for their cost among those that fit are joined."""
+    reached = [(one, score) for line in series.values() for one, score in line if score is not None]
+    low, high = _powers([cost.value(one) for one, _ in reached])
+    scores = [score.int8_score for _, score in reached]
+    bottom, top = math.floor(min(scores) * 10) / 10, math.ceil(max(scores) * 10) / 10
+    top = max(top, bottom + 0.1)
+    most = cost.limit(board)
+
+    def x(amount: float) -> float:
+        return round(left + _WIDTH * (math.log10(amount) - low) / (high - low), 1)
+
+    def y(score: float) -> float:
+        return round(_TOP + _HEIGHT * (1 - (score - bottom) / (top - bottom)), 1)
+
+    measure = reached[0][1].measure
+    parts = [_title(left, f"{measure} over {cost.title}")]
+    for tenth in range(round(10 * bottom), round(10 * top) + 1):
+        parts.append(_across(left, y(tenth / 10), f"{10 * tenth} %" if measure == "accuracy" else f"{tenth / 10:g}"))
+    parts += [_below(x(10.0**power), f"{10.0**power:g}") for power in range(low, high + 1)]
+    parts.append(_below(left + _WIDTH / 2, cost.title, 36))
+    if most is not None and 10.0**low <= most <= 10.0**high:
+        parts.append(f'<line class="limit" x1="{x(most)}" y1="{_TOP}" x2="{x(most)}" y2="{_TOP + _HEIGHT}"/>')
+    fitting = sorted((cost.value(one), score.int8_score) for one, score in reached if one.fits)
+    kept = front([(amount, -score) for amount, score in fitting])
+    joined = " ".join(f"{x(a)},{y(s)}" for (a, s), best in zip(fitting, kept, strict=True) if best)
+    parts.append(f'<polyline class="front" points="{joined}"/>')
+    for number, line in enumerate(series.values()):
+        for one, score in line:
+            if score is not None:
+                said = f"{shown_score(measure, score.int8_score)} at {cost.value(one):.3g}"
+                parts.append(_point(x(cost.value(one)), y(score.int8_score), number, one, said))
+    return "\n".join(parts)
+
+
+def _powers(values: Sequence[float]) -> tuple[int, int]:
+    """Powers of ten around `values`."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
+    return low, max(high, low + 1)
+
+
+def _title(left: int, text: str) -> str:
+    return f'<text x="{left}" y="{_TOP - 14}" font-weight="bold">{text}</text>'
+
+
+def _across(left: int, y: float, text: str) -> str:
+    """A line of the grid with its label."""
+    return (
+        f'<line class="grid" x1="{left}" y1="{y}" x2="{left + _WIDTH}" y2="{y}"/>\n'
+        f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{text}</text>'
+    )
+
+
+def _below(x: float, text: str, down: int = 18) -> str:
+    return f'<text x="{x}" y="{_TOP + _HEIGHT + down}" text-anchor="middle">{text}</text>'
+
+
+def _point(x: float, y: float, number: int, one: Estimate, said: str) -> str:
+    """A network, filled where it fits the board."""
+    hollow = "" if one.fits else ' fill-opacity="0"'
+    return (
+        f'<circle cx="{x}" cy="{y}" r="4" fill="{_colour(number)}"{hollow} stroke="{_colour(number)}">'
+        f"<title>{html.escape(f'{one.spec.name}: {said}')}</title></circle>"
+    )

@@ -123,6 +123,8 @@ def _check(request: ExportRequest) -> None:
             f"--name {request.name} is no C identifier of lower-case letters, digits and underscores that begins with "
             "a letter; it becomes the prefix of every function"
         )
+    if any(len(text.splitlines()) > 1 for text in (request.author, request.url)):
+        raise UsageError("--author and --url are one line each; they go into files of lines")
     if not _VERSION.fullmatch(request.version):
         raise UsageError(f"--version {request.version} is not of the form 1.2.3; package managers compare it by number")
 

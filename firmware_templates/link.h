@@ -14,7 +14,7 @@
 #define TD_LINK_STATE_REGISTERS 5u
 /* So many bytes without a frame end a rate that was set: several of the longest frames, lost one
  * after the other, or a host that speaks at the board's own rate. */
-#define TD_LINK_STRAY_BYTES 8192u
+#define TD_LINK_STRAY_BYTES 4096u
 
 /* A string literal and its size without the terminator, at most 255. */
 typedef struct {

@@ -20,6 +20,7 @@ _FAULT_REPORT_S = 1.0  # by then a fault report is on the host even at 9,600 bau
 _MOST_UNDER_WAY = 8  # more would only make losses dearer
 _MOST_DOUBLINGS = 2  # of the latency allowed: patience should last for many attempts
 _MOST_LATENCY_S = 1.6
+_RUNS_OF_PATIENCE = 4  # a run takes no longer than so many that are known
 _RESCUED_ATTEMPTS = 8  # of so many attempts one has the rescue before it
 _FAST_PATIENCE_S = 1.0  # at a rate that was set: a device that was reset is at its own again
 
@@ -94,7 +95,8 @@ class Exchange:
         waiting = deque(requests)
         under_way: dict[int, Request] = {}  # by sequence, in the order last sent
         heard_s = self._transport.now_s()
-        self._garbage_before = heard_garbage_bytes = self.garbage_bytes
+        self._garbage_before = self.garbage_bytes
+        noise_bytes = self._noise_bytes
         self._faulted = False
         while waiting or under_way:
             while waiting and (not under_way or self._fits(under_way, waiting[0])):
@@ -110,11 +112,10 @@ class Exchange:
             for event in self._decoder.feed(data):
                 if self._take(event, under_way):
                     heard_s = self._transport.now_s()
-                    heard_garbage_bytes = self.garbage_bytes
+                    noise_bytes = self._noise_bytes
             now_s = self._transport.now_s()
-            # A device that computes sends nothing: after garbage it may have been reset.
-            quiet = self.garbage_bytes == heard_garbage_bytes
-            busy = quiet and any(request.busy for request in under_way.values())
+            # A device that computes sends nothing: after noise it may have been reset.
+            busy = noise_bytes == self._noise_bytes and any(request.busy for request in under_way.values())
             if under_way and now_s - heard_s > self._patience_s(busy):
                 raise self._silent(now_s - heard_s, busy)
             if overdue := [request for request in under_way.values() if request.due_s <= now_s]:
@@ -127,8 +128,14 @@ class Exchange:
         if self._faulted:
             return min(_FAULT_REPORT_S, self._timing.patience_s)
         if busy:
-            return self._timing.compute_s
+            known_s = self._timing.patience_s + _RUNS_OF_PATIENCE * self.longest_run_s
+            return min(known_s, self._timing.compute_s) if self.longest_run_s else self._timing.compute_s
         return min(_FAST_PATIENCE_S, self._timing.patience_s) if self._fast else self._timing.patience_s
+
+    @property
+    def _noise_bytes(self) -> int:
+        """What came and is no frame, or not yet."""
+        return self.garbage_bytes + self._decoder.unfinished_bytes
 
     @property
     def _fast(self) -> bool:

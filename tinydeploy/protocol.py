@@ -31,9 +31,9 @@ _DIGEST = struct.Struct("<BII")
 _REFUSAL = struct.Struct("<BI")
 _ABOUT = struct.Struct("<5I")
 _BAUD = struct.Struct("<I")
-# What brings a device back that listens at another baud rate than the host: 2,048 letters are some 10,000 bytes at
+# What brings a device back that listens at another baud rate than the host: 1,024 letters are some 5,000 bytes at
 # eight times the rate, more than it takes without a frame. At its own rate they are text, which it disregards.
-RESCUE = b"\0" + b"U" * 2048
+RESCUE = b"\0" + b"U" * 1024
 
 
 def _crc32c_table() -> tuple[int, ...]:
@@ -270,6 +270,11 @@ class Decoder:
         self._capacity = raw_capacity(max_payload_bytes)
         self._segment = b""
         self._overflow = False
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much of a segment is there."""
+        return len(self._segment)
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes."""

@@ -12,7 +12,8 @@ import tty
 from pathlib import Path
 
 import pytest
-from support.link.devices import INPUT_BYTES, Faults, InProcessTransport, device_on_a_pty, expected_output
+from support.link.devices import INPUT_BYTES, InProcessTransport, device_on_a_pty, expected_output
+from support.link.faults import Faults
 
 from tinydeploy import protocol
 from tinydeploy.errors import LinkError, MismatchError

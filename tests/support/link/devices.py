@@ -10,9 +10,9 @@ import subprocess
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from support.link.faults import Faults, strikes
 from support.link.native_build import device_library, device_program
 
 INPUT_BYTES = 3000
@@ -38,31 +38,6 @@ def device_on_a_pty(program: Path | None = None) -> Iterator[tuple[str, subproce
         os.close(slave)
         assert b"Sanitizer" not in words, words.decode(errors="replace")
         assert b"runtime error" not in words, words.decode(errors="replace")
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """Chances per byte of each fault; a reset of the device comes between two frames of the host."""
-
-    flip: float = 0.0
-    drop: float = 0.0
-    double: float = 0.0
-    insert: float = 0.0
-    reset: float = 0.0
-
-    def damage(self, data: bytes, chance: random.Random) -> bytes:
-        """`data` as it comes out of a line with these faults."""
-        out = bytearray()
-        for byte in data:
-            if chance.random() < self.insert:
-                out.append(chance.randrange(256))
-            if chance.random() < self.flip:
-                byte ^= 1 << chance.randrange(8)
-            if chance.random() >= self.drop:
-                out.append(byte)
-                if chance.random() < self.double:
-                    out.append(byte)
-        return bytes(out)
 
 
 _SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint32)
@@ -119,7 +94,7 @@ class InProcessTransport:
 
     def write(self, data: bytes) -> None:
         self.written_bytes += len(data)
-        if self._chance.random() < 1 - (1 - self.faults.reset) ** len(data):
+        if strikes(self.faults.reset, len(data), self._chance):
             self.reset()
             self.resets += 1
         damaged = self._over_the_line(data, self.baud, self.device_baud)

@@ -178,6 +178,6 @@ def run_report(run: Run) -> RenderableType:
     for p in run.predictions:
         (best, score), *others = p.scores[:_SHOWN]
         following = ", ".join(f"{name} {value:.3f}" for name, value in others)
-        made.add_row(p.file, best, following, f"{score:.3f}", f"{p.latency_us / 1000:.3f} ms")
+        made.add_row(Path(p.file).name, best, following, f"{score:.3f}", f"{p.latency_us / 1000:.3f} ms")
     notes = [f"{run.model} on {run.board} at {run.core_hz / 1e6:g} MHz, {run.device}; cycles: {run.cycle_model}"]
     return Group(made, "", *(Text(note) for note in [*notes, *([run.note] if run.note else [])]))

@@ -35,7 +35,8 @@ TOOLS: Mapping[str, tuple[str, str]] = {
 }
 _GDBS = ("arm-none-eabi-gdb", "gdb-multiarch")
 _OTHER_BAUDS = (9_600, 57_600, 230_400, 460_800, 921_600)
-_PATIENCE = Timing(patience_s=2.0)
+_PATIENCE = Timing()
+_LESS_PATIENCE = Timing(patience_s=0.5)  # at a rate that no board has
 _FAST_FLAGS = ("-O2", "-O3")
 
 
@@ -147,7 +148,8 @@ def examine_port(port: Port, boards: Sequence[Board], project: Project | None = 
             transport = SerialTransport(port.device, baud)
         except LinkError as error:
             return Examined(port, behind, (*findings, Finding("wrong", "access", str(error))), None)
-        with closing(Session(transport, timing=_PATIENCE, fast=False)) as session:
+        timing = _PATIENCE if baud in expected else _LESS_PATIENCE
+        with closing(Session(transport, timing=timing, fast=False)) as session:
             try:
                 device = ask(session, boards)
             except LinkError as error:

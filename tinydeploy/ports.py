@@ -84,7 +84,7 @@ def again(port: Port) -> str | None:
 def refused_by(device: str) -> str | None:
     """The group that may open `device` where this user may not; None where nothing hinders."""
     path = Path(device)
-    if os.access(path, os.R_OK | os.W_OK):
+    if os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         return None
     try:
         return path.group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -90,19 +91,20 @@ class TrainingBar:
 
 
 class _Lines:
-    """Progress for a pipe: where it is and the time left, not more often than is pleasant to read."""
+    """Progress for a pipe: where it is and the time left, once it is clear that it takes a while, and now and then."""
 
     def __init__(self, console: Console, noun: str) -> None:
         self._console = console
         self._noun = noun
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._said = -math.inf
 
     def say(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if now - self._said < _QUIET_S or done == total:
+        left_s = (now - self._began) / done * (total - done)
+        if now - self._said < _QUIET_S or left_s < _QUIET_S:
             return
         self._said = now
-        left_s = (now - self._began) / done * (total - done)
         self._console.print(f"  {self._noun} {done:,}/{total:,}, {left_s:.0f} s left", soft_wrap=True)
 
 

@@ -96,6 +96,14 @@ class TestBench:
         assert result.accuracy == result.host_accuracy
         assert result.per_layer == tuple(Layer(s.name, s.op, s.macs, None, 1000) for s in project.steps)
 
+    def test_samples_come_in_turn_where_there_are_fewer(self, project: Project) -> None:
+        """The accuracy is that of the first turn, whole or not."""
+        with session_with(project) as session:
+            once = bench(project, session, IMAGE, count=6)
+            result = bench(project, session, IMAGE, count=8)
+        assert (result.samples, result.exact) == (8, True)
+        assert (result.accuracy, result.host_accuracy) == (once.accuracy, once.host_accuracy)
+
     def test_the_json_holds_what_the_issue_asks_for(self, project: Project) -> None:
         with session_with(project) as session:
             stored = json.loads(measurement_json(bench(project, session, IMAGE, count=1)))

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -39,7 +39,8 @@ def subject() -> Subject:
 
 def run(fault: str, block: int) -> dict[str, object]:
     """One block; the result is a line of the log."""
-    return {"fault": fault, "block": block, **asdict(run_block(subject(), fault, BLOCK, block))}
+    tally = run_block(subject(), fault, BLOCK, block)
+    return {"fault": fault, "block": block, **{field.name: getattr(tally, field.name) for field in fields(tally)}}
 
 
 def tally_of(entries: list[dict[str, object]]) -> Tally:

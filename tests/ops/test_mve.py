@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,11 +15,15 @@ from support.cases import TABLES
 from support.compiled import make_unit, unit_of
 from support.net import Net
 from support.qemu_units import CORE, build_qemu, needs_qemu
+from support.strategies import seeded_network
 from support.tflite_schema import Activation, Padding
 
 from tinydeploy.compiler import compile_graph
+from tinydeploy.optimize import Optimize
+from tinydeploy.oracle import Oracle
 from tinydeploy.reference import run_graph
 from tinydeploy.tflite import read_model
+from tinydeploy.toolchain import Toolchain
 
 Expected = Callable[[Case], NDArray[Any]]
 
@@ -55,6 +60,14 @@ def rows(count: int, depth: int, channels: int, /, **options: Any) -> Build:
     return lambda net: net.fully_connected(source(net, (count, depth), options), channels, keep_dims=True, **options)
 
 
+def add(elements: int, /, **options: Any) -> Build:
+    def build(net: Net) -> int:
+        a = net.input((1, 1, 1, elements), 0.02, 3)
+        return net.add(a, net.conv(a, elements, (1, 1), scale=0.0123, zero_point=-7), **options)
+
+    return build
+
+
 def cases() -> list[Case]:
     made: dict[str, Build] = {}
     point: dict[str, Any] = {"kernel": (1, 1), **RELU}
@@ -85,6 +98,9 @@ def cases() -> list[Case]:
     for kernel in ((1, 1), (1, 3), (3, 1), (2, 2), (2, 3)):
         for padding in Padding:
             made[f"depthwise-{kernel}-{padding.name}"] = depthwise((7, 9, 5), kernel=kernel, padding=padding, **RELU)
+    for elements in (7, 8, 9, 30):
+        made[f"add-{elements}"] = add(elements)
+        made[f"add-relu6-{elements}"] = add(elements, activation=Activation.RELU6, scale=0.02)
     made["depthwise-long-steps"] = depthwise((5, 49, 90), **RELU)
     for name, numbers in NUMBERS.items():
         made[f"conv-{name}"] = conv((3, 5, 20), 7, kernel=(1, 1), **numbers)
@@ -121,10 +137,28 @@ def test_operators_equal_tflm(expected: Expected, tmp_path: Path, request: pytes
 
 
 @needs_qemu
-def test_the_reference_models_layer_by_layer(shared_models: list[Path], tmp_path: Path) -> None:
+def test_random_networks_equal_tflm(oracle: Oracle, tmp_path: Path) -> None:
+    units, inputs, wanted = [], [], []
+    for seed in range(3000, 3030):
+        network = seeded_network(seed)
+        for optimize in get_args(Optimize):
+            program = compile_graph(read_model(network.data, f"seed {seed}, {optimize}"), CORE, optimize=optimize)
+            units.append(unit_of(program, program.graph.name))
+            inputs.append(network.inputs)
+            wanted.append(oracle.run(network.data, network.inputs).reshape(len(network.inputs), -1))
+    for unit, got, want in zip(units, build_qemu(units, tmp_path).run(inputs), wanted, strict=True):
+        np.testing.assert_array_equal(got, want.view(np.uint8), err_msg=unit.id)
+
+
+@needs_qemu
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_the_reference_models_layer_by_layer(shared_models: list[Path], toolchain: Toolchain, tmp_path: Path) -> None:
+    if toolchain == "gcc" and shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
     graphs = [read_model(path.read_bytes(), path.stem) for path in shared_models]
     programs = [compile_graph(graph, CORE, keep_constant_channels=keep) for graph in graphs for keep in (False, True)]
-    build = build_qemu([unit_of(program, program.graph.name) for program in programs], tmp_path)
+    units = [unit_of(program, program.graph.name) for program in programs]
+    build = build_qemu(units, tmp_path, toolchain=toolchain)
     rng = np.random.default_rng(1)
     for number, program in enumerate(programs):
         values = rng.integers(-128, 128, program.graph.tensors[program.graph.input].shape, np.int8)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from support.compiled import NATIVE, Unit, compile_units, run_tool
 from tinydeploy.cores import CORES
 from tinydeploy.resources import resource_dir
+from tinydeploy.toolchain import Toolchain
 from tinydeploy.virtual.image import ElfImage, Symbol
 
 QEMU = shutil.which("qemu-system-arm")
@@ -119,12 +120,18 @@ def _by_step(trace: BinaryIO, invoke: Symbol, caller: Symbol, steps: Mapping[int
     raise AssertionError("model_invoke was not called, or did not return")
 
 
-def build_qemu(units: Sequence[Unit], folder: Path, *, optimize: str = "-O2") -> QemuBuild:
-    """Compile with zig for the Cortex-M55, as the firmware's Makefile does, and link for QEMU's board."""
-    zig = (sys.executable, "-m", "ziglang", "cc", "-target", CORE.zig_target, f"-mcpu={CORE.zig_cpu}")
-    quiet = ("-fno-sanitize=all", "-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+def build_qemu(
+    units: Sequence[Unit], folder: Path, *, optimize: str = "-O2", toolchain: Toolchain = "zig"
+) -> QemuBuild:
+    """Compile for the Cortex-M55, as the firmware's Makefile does, and link for QEMU's board."""
+    compiler: tuple[str, ...] = (sys.executable, "-m", "ziglang", "cc", "-target", CORE.zig_target)
+    compiler += (f"-mcpu={CORE.zig_cpu}", "-fno-sanitize=all")
+    if toolchain == "gcc":
+        compiler = ("arm-none-eabi-gcc", *CORE.gcc_flags, "-ffreestanding", "-fbuiltin", "-nostartfiles")
+    quiet = ("-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
     extra = [resource_dir("firmware_templates") / "memory.c", NATIVE / "qemu_main.c"]
-    objects = compile_units((*zig, *quiet, optimize, "-g1"), units, extra, folder)
+    objects = compile_units((*compiler, *quiet, optimize, "-g1"), units, extra, folder)
     elf = folder / "units_qemu.elf"
-    run_tool([*zig, *quiet, *map(str, objects), "-T", str(NATIVE / "qemu.ld"), "-Wl,-e,Reset_Handler", "-o", str(elf)])
+    link = ("-T", str(NATIVE / "qemu.ld"), "-Wl,-e,Reset_Handler")
+    run_tool([*compiler, *quiet, *map(str, objects), *link, "-o", str(elf)])
     return QemuBuild(units, elf)

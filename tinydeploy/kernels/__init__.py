@@ -15,6 +15,7 @@ from tinydeploy.kernels import (
     matrix,
     movement,
     mve_depthwise,
+    mve_elementwise,
     mve_matrix,
     packed,
     planes,
@@ -51,9 +52,11 @@ def _dsp(optimize: Optimize) -> dict[str, tuple[Selector, ...]]:
 
 # Candidates that need MVE, before those that need the DSP extension: a core with MVE has both.
 MVE: dict[str, tuple[Selector, ...]] = {
+    "Add": (mve_elementwise.add,),
     "Conv2D": (mve_matrix.conv,),
     "DepthwiseConv2D": (mve_depthwise.depthwise,),
     "FullyConnected": (mve_matrix.fully_connected,),
+    "Subtract": (mve_elementwise.add,),
 }
 
 # Candidates for cores without either.

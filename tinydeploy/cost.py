@@ -209,9 +209,9 @@ def _matrix_terms(shape: Shape) -> dict[str, float]:
             "block channels": blocks * channels,
             "block words": blocks * channels * words,
         }
-    # Blocks of 3, 2 and 1 pixels, in every row.
+    # Blocks of 4, 3, 2 and 1 pixels, in every row.
     units, pairs = _number(shape, "units"), math.ceil(channels / 2)
-    for size, blocks_a_row in zip((3, 2, 1), _numbers(shape, "counts"), strict=True):
+    for size, blocks_a_row in zip((4, 3, 2, 1), _numbers(shape, "counts"), strict=True):
         if not blocks_a_row:
             continue
         blocks_in_all = blocks_a_row * (1 if shape["pointwise"] else rows)

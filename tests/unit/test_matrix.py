@@ -13,7 +13,7 @@ from tinydeploy.kernels.matrix_gather import GatherForm, gather_lines
 from tinydeploy.kernels.matrix_schedule import BlockForm, block_schedule
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
 def test_blocks_cover_a_row(most: int) -> None:
     for width in range(1, 50):
         cut = cut_row(width, most)
@@ -22,8 +22,8 @@ def test_blocks_cover_a_row(most: int) -> None:
         assert max(cut.blocks) <= most
 
 
-def test_no_pixel_is_left_alone_beside_blocks_of_three() -> None:
-    assert all(1 not in cut_row(width, 3).sizes for width in range(2, 50))
+def test_no_pixel_is_left_alone_beside_larger_blocks() -> None:
+    assert all(1 not in cut_row(width, most).sizes for width in range(2, 50) for most in (3, 4))
 
 
 @pytest.mark.parametrize(("kernel", "stride", "pixels"), list(itertools.product(range(1, 8), range(1, 4), (1, 2, 3))))
@@ -58,6 +58,10 @@ FORMS = [
     *(BlockForm(2, 2, units, 2, (0,), False, False, 32, 21) for units in (17, 64)),
     *(BlockForm(1, 2, units, 1, (0,), False, False, 32, 21) for units in (3, 320)),
     *(BlockForm(pixels, 1, units, pixels, (0,), True, False, 32, 21) for pixels in (2, 3) for units in (4, 16)),
+    *(BlockForm(2, 2, units, 2, (0,), False, False, 32, 21, 16, 8) for units in (16, 17, 18, 32, 64, 128)),
+    *(BlockForm(4, 1, units, 4, (0,), True, False, 32, 21, units) for units in (1, 5, 8)),
+    *(BlockForm(2, 2, units, 2, (0,), True, False, 32, 21, units) for units in (9, 16)),
+    BlockForm(1, 2, 16, 1, (0,), True, False, 32, 21),
     BlockForm(3, 1, 8, 7, (0, 1, 2, 3, 4), False, False, 10, 7),
     BlockForm(2, 1, 50, 4, (0, 1, 2), False, False, 3, 3),
 ]
@@ -68,18 +72,21 @@ def test_a_block_reads_its_patch_and_its_weights_once(form: BlockForm) -> None:
     plan = block_schedule(form)
 
     def words(lines: tuple[str, ...], base: str) -> int:
-        loads = [line for line in lines if f"[{base}]" in line or f" {base}!" in line]
+        loads = [line for line in lines if f"[{base}" in line or f" {base}!" in line]
         return sum(len(re.findall(r"\b(?:r\d+|lr)\b", line)) - 1 for line in loads)
 
-    starts = 0 if form.late_bias else 2 if form.wide else form.pairs
+    starts = 0 if form.late_bias else form.pairs * (2 if form.wide else 1)
     taps = form.units * len(form.slots)
-    for base, expected in (("r0", form.units * form.columns), ("r2", taps * form.weights + starts)):
+    held = [int(number) for line in plan.head for number in re.findall(r"\bs(\d+)", line)]
+    assert held == list(range(form.held * form.columns))
+    in_memory = (form.units - form.held) * form.columns
+    for base, expected in (("r0", in_memory), ("r2", taps * form.weights + starts)):
         assert words(plan.head, base) + plan.turns * words(plan.turn, base) == expected
     products = [line for line in plan.head if line.startswith("sml") or line.startswith("smu")]
     again = [line for line in plan.turn if line.startswith("smlad")]
     assert len(products) + plan.turns * len(again) == 2 * taps * form.pixels * form.pairs
     # Nothing that must last is written by the products, and LDM's registers ascend.
-    kept = {plan.patch_end, plan.output} - {None}
+    kept = {plan.patch_end, plan.out if plan.output_stays else None} - {None}
     for line in (*plan.head, *plan.turn):
         assert not kept & set(re.findall(r"\w+", line)), line
         if line.startswith("ldm"):
@@ -97,6 +104,11 @@ def test_a_block_reads_its_patch_and_its_weights_once(form: BlockForm) -> None:
         GatherForm((0, 16, 32, 48, 64), 16, 3, 4),
         GatherForm((0, 128, 256, 384, 64, 192, 320), 64, 3, 4),
         GatherForm((0, 7, 14), 7, 1, 4),
+        GatherForm((0,), 40, 1, 4),
+        GatherForm((0, 64), 36, 1, 4),
+        GatherForm((0, 8, 16, 24), 8, 1, 4, held=True),
+        GatherForm((0, 6), 9, 3, 4, held=True),
+        GatherForm((0, 3, 6, 9), 3, 3, 4, held=True),
     ],
 )
 def test_a_gather_writes_every_word_once(form: GatherForm) -> None:
@@ -114,7 +126,10 @@ def test_a_gather_writes_every_word_once(form: GatherForm) -> None:
             stored += len(re.findall(r"r\d+|lr", line.split("{")[1]))
         elif line.startswith("str") and "[r1]" in line:
             stored += 1
-    assert stored == form.words * len(form.columns)
+    words = form.words * len(form.columns)
+    held = [int(number) for number in re.findall(r"\bs(\d+)", text)]
+    assert stored == (0 if form.held else words)
+    assert sorted(held) == list(range(words if form.held else 0))
 
 
 def test_a_gather_out_of_reach_stays_in_c() -> None:

@@ -4,6 +4,8 @@
 - Two output channels a and b share a weight halfword as 256 * a + b. With x the activations, SMLAD gives the sum of
   (256 a + b) x and, after SXTB16 has cut the halfword to b, the sum of b x; the difference is 256 times the sum of a x.
   Weights stay one byte each in flash and need one instruction per four of them.
+- Activations of short filters, and the first of long ones, stand in the FPU's registers for all channels of a block;
+  weights of short filters are halfwords, so that nothing is cut or subtracted.
 - In k x k windows the taps of a kernel row share the columns of a block's patch: an activation is loaded once per row.
 - Input zero points are folded into the biases; positions outside the input read the zero point.
 - Requantization is solved by `requant_solver` where it can be, else done in TFLM's own steps.
@@ -12,13 +14,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, Overlap, Shape, requant_shape, window_shape
-from tinydeploy.kernels.channels import requantize_channels
+from tinydeploy.kernels.channels import Channels, requantize_channels
 from tinydeploy.kernels.matrix_form import (
     BALANCED,
     Choices,
@@ -34,6 +37,7 @@ from tinydeploy.kernels.matrix_form import (
     wide_stream,
     window_order,
 )
+from tinydeploy.kernels.matrix_gather import REACH_BYTES
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 
@@ -50,7 +54,7 @@ def conv(op: Conv2D, graph: Graph, choices: Choices = BALANCED) -> Implementatio
     # All pixels of a pointwise layer are one row.
     width = out_h * out_w if pointwise else out_w
     shared = shared_taps(kernel_w, stride_w, depth) if not pointwise else None
-    made = _layer(op, op.groups, width, stride_w * in_c, shared, choices, single=out_w == 1)
+    made = _layer(op, op.groups, 1 if pointwise else out_h, width, stride_w * in_c, shared, choices, columns=out_w)
     if made is None:
         return None
     cut, shape, constants = made
@@ -78,7 +82,7 @@ def conv(op: Conv2D, graph: Graph, choices: Choices = BALANCED) -> Implementatio
 def fully_connected(op: FullyConnected, graph: Graph, choices: Choices = BALANCED) -> Implementation | None:
     """FULLY_CONNECTED as a pointwise convolution over its rows."""
     out_c, depth = op.weights.shape
-    made = _layer(op, 1, op.rows, depth, None, choices, single=op.rows == 1)
+    made = _layer(op, 1, 1, op.rows, depth, None, choices, columns=op.rows)
     if made is None:
         return None
     _, shape, constants = made
@@ -106,18 +110,19 @@ def fully_connected(op: FullyConnected, graph: Graph, choices: Choices = BALANCE
 def _layer(
     op: Conv2D | FullyConnected,
     groups: int,
+    rows: int,
     width: int,
     step_bytes: int,
     shared: Taps | None,
     choices: Choices,
     *,
-    single: bool,
+    columns: int,
 ) -> tuple[Cut, Shape, tuple[Constant, ...]] | None:
-    """How a layer's rows of `width` pixels are cut, what the template must know, and constants; None where sums of
-    pairs do not fit.
+    """How a layer's `rows` rows of `width` pixels are cut, what the template must know, and constants; None where sums
+    of pairs do not fit.
 
-    Output pixels are `step_bytes` of input apart. `shared` are taps that may share columns. `single` says that blocks
-    have one pixel each; the form of the constants follows from it, and must not from the number of rows.
+    Output pixels are `step_bytes` of input apart. `shared` are taps that may share columns. `columns` are the pixels of
+    a row of the output; the form of the constants follows from them, and must not from the number of rows.
     """
     kernel_h, kernel_w, depth = (1, 1, *op.weights.shape[1:])[-3:]
     out_c = len(op.weights)
@@ -127,7 +132,7 @@ def _layer(
     natural = (op.requant.act_min, op.requant.act_max) == (-128, 127)
     words = (depth * kernel_h * kernel_w + 1) // 2
     covered = in_assembly(channels, out_c, groups, natural)
-    wide = covered and not single and words <= choices.wide_words
+    wide = covered and columns > 1 and words <= choices.wide_words
     # Narrow weights give sums with a scale of 8 for nothing.
     assembly = covered and (wide or channels.requant == "right" or channels.scale == 8)
     taps = shared if assembly and not wide else None
@@ -138,12 +143,20 @@ def _layer(
     else:
         order = patch_order(kernel_h, kernel_w * depth)
     packed = pack_pairs(matrix[:, order])
-    long = not wide and taps is None and words >= choices.four_words
-    fours = long and channels.requant == "fast" and out_c % (4 * groups) == 0
-    pairs = 2 if assembly and (fours or (single and out_c % (4 * groups) == 0)) else 1
-    cut = cut_row(width, 1 if single else 2 if pairs == 2 else 3)
+    run_bytes = depth if taps is not None else kernel_w * depth
+    tile = _tile(
+        channels,
+        words,
+        choices,
+        columns=columns,
+        wide=wide,
+        quads=assembly and out_c % (4 * groups) == 0,
+        plain=taps is None,
+        near=3 * step_bytes + run_bytes <= REACH_BYTES,
+    )
+    pairs, cut = tile.pairs, cut_row(width, tile.pixels)
     if wide:
-        weights = wide_stream(matrix[:, order], channels, groups)
+        weights = wide_stream(matrix[:, order], channels, pairs, groups)
     elif packed is None:
         return None
     elif assembly:
@@ -152,21 +165,27 @@ def _layer(
         weights = Weights({}, (Constant("weights", "uint32_t", packed.reshape(-1)), channels.constant))
     patch = taps or Taps(1, 1)
     units = words // len(patch.order)
+    turns = out_c // (2 * pairs * groups)
     by_size: dict[str, int | str | bool | tuple[int, ...]] = {}
     for pixels in cut.sizes:
         straight, unroll = choices.straight_words, choices.unroll_words
         if cut.few(pixels):
             straight = unroll = choices.rest_words
+        elif rows * cut.counts[4 - pixels] * turns >= choices.often:
+            straight = choices.often_words
+        held = tile.held if pixels == tile.pixels else 0
         by_size |= {
             f"columns{pixels}": patch.columns(pixels),
             f"slots{pixels}": patch.slots(pixels),
             f"straight{pixels}": straight // len(patch.order),
             f"unroll{pixels}": max(2, unroll // len(patch.order)),
+            f"held{pixels}": held,
+            # Only where the next channels need nothing again.
+            f"repeats{pixels}": _repeats(turns, choices.turn_words // units) if held == units else 1,
         }
+    by_size |= {"run_bytes": run_bytes, "column_bytes": step_bytes, "step_bytes": step_bytes}
     if taps is not None:
-        by_size |= {"run_bytes": depth, "column_bytes": depth * groups, "step_bytes": step_bytes, "kernel_w": kernel_w}
-    else:
-        by_size |= {"run_bytes": kernel_w * depth, "column_bytes": step_bytes, "step_bytes": step_bytes}
+        by_size |= {"column_bytes": depth * groups, "kernel_w": kernel_w}
     shape: Shape = {
         **requant_shape(op.requant),
         **channels.shape,
@@ -180,10 +199,56 @@ def _layer(
         "counts": cut.counts,
         "pairs": pairs,
         "units": units,
+        "single": choices.single_words,
         "unroll_fours": choices.unroll_fours,
         "patch_bytes": 4 * units * max(len(patch.columns(pixels)) for pixels in cut.sizes),
     }
     return cut, shape, weights.constants
+
+
+def _repeats(turns: int, most: int) -> int:
+    """The largest part of the turns, of at most `most`, that leaves none over."""
+    return max(n for n in range(1, max(1, most) + 1) if turns % n == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The outputs of a block: pixels by pairs of channels; `held` words of each pixel are in FP registers."""
+
+    pixels: int
+    pairs: int
+    held: int = 0
+
+
+def _tile(
+    channels: Channels,
+    words: int,
+    choices: Choices,
+    *,
+    columns: int,
+    wide: bool,
+    quads: bool,
+    plain: bool,
+    near: bool,
+) -> Tile:
+    """The tile for filters of `words` words: as many sums as registers hold, eight, where the FPU's registers or long
+    filters make up for the activations that are loaded one by one then; but three pixels where they leave no rest.
+
+    `columns`: pixels of a row of the output; `quads`: channels come in fours; `plain`: taps share no columns; `near`:
+    one load instruction reaches a block's pixels."""
+    held = choices.held_words
+    if columns == 1:
+        return Tile(1, 2 if quads else 1)
+    if channels.requant == "fast" and plain:
+        if wide and near and 4 * words <= held:
+            return Tile(4, 1, words)
+        if columns == 3:
+            return Tile(3, 1)
+        if wide and near and quads and 2 * words <= held:
+            return Tile(2, 2, words)
+        if not wide and quads and words >= choices.four_words:
+            return Tile(2, 2, min(words, held // 2))
+    return Tile(3, 1)
 
 
 def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut, choices: Choices) -> dict[str, int | bool]:
@@ -195,7 +260,8 @@ def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut, choices: Choices) -> 
     in_c = sizes["in_c"]
     frame_h = (sizes["out_h"] - 1) * stride_h + kernel_h
     frame_w = (sizes["out_w"] - 1) * stride_w + kernel_w
-    pitch = ((max(cut.sizes) - 1) * stride_w + kernel_w) * in_c
+    # A block's rows are filled word by word.
+    pitch = -(-((max(cut.sizes) - 1) * stride_w + kernel_w) * in_c // 4) * 4
     whole = frame_h * frame_w * in_c
     framed = bool(sizes["padded"]) and whole <= choices.copied_bytes
     edge = (whole if framed else kernel_h * pitch) if sizes["padded"] else 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.kernels.base import Constant, Shape
 from tinydeploy.kernels.channels import Channels
+from tinydeploy.kernels.matrix_schedule import FP_REGISTERS
 from tinydeploy.optimize import Optimize
 
 # STRB reaches this many bytes from its base.
@@ -22,20 +23,29 @@ class Choices:
     """What a matrix layer spends for speed.
 
     `unroll_words`: words of weights (per pair of channels) written out per turn of the inner loop.
-    `straight_words`: up to so many words there is no loop.
+    `straight_words`: up to so many words there is no loop; in blocks that run `often`, up to `often_words`.
+    `turn_words`: channels are computed one after the other without a loop, up to so many words of short filters.
     `rest_words`: both of these for blocks that are few, at the end of a row.
     `wide_words`: up to so many words of a filter, weights are wide.
     `four_words`: from so many words on, blocks are two pixels by four channels, not three by two: four cycles of a
     hundred less, six instructions of a hundred more.
+    `single_words`: words whose operands come by LDR alone (see `matrix_schedule.BlockForm`): a cycle less each, two
+    instructions more.
+    `held_words`: words of activations that a block keeps in the FPU's registers.
     `unroll_fours`: fours of bytes of a pixel written out per turn of a gather.
     `copied_bytes`: an input up to this size is copied whole into a padded frame, else patches at its border are.
     """
 
     unroll_words: int = 21
     straight_words: int = 32
+    often_words: int = 64
+    often: int = 512
+    turn_words: int = 28
     rest_words: int = 9
     wide_words: int = 16
     four_words: int = 17
+    single_words: int = 8
+    held_words: int = FP_REGISTERS
     unroll_fours: int = 4
     copied_bytes: int = 1024
 
@@ -46,40 +56,48 @@ CHOICES: dict[Optimize, Choices] = {
     "balanced": BALANCED,
     "ram": BALANCED,
     "flash": Choices(
-        unroll_words=9, straight_words=9, wide_words=0, four_words=1 << 31, unroll_fours=1, copied_bytes=0
+        unroll_words=9,
+        straight_words=9,
+        often_words=9,
+        turn_words=0,
+        wide_words=0,
+        four_words=1 << 31,
+        unroll_fours=1,
+        copied_bytes=0,
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """`width` output pixels of a row as `counts[0]` blocks of three, then of two, then of one."""
+    """`width` output pixels of a row as `counts[0]` blocks of four, then of three, of two, and of one."""
 
-    counts: tuple[int, int, int]
+    counts: tuple[int, int, int, int]
 
     def few(self, pixels: int) -> bool:
         """Whether less than a quarter of the blocks have this size."""
-        return 4 * self.counts[3 - pixels] < sum(self.counts)
+        return 4 * self.counts[4 - pixels] < sum(self.counts)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Pixels of each block that occurs."""
-        return tuple(p for p, count in zip((3, 2, 1), self.counts, strict=True) if count)
+        return tuple(p for p, count in zip((4, 3, 2, 1), self.counts, strict=True) if count)
 
     @property
     def blocks(self) -> list[int]:
         """Pixels of each block, in order."""
-        return [p for p, count in zip((3, 2, 1), self.counts, strict=True) for _ in range(count)]
+        return [p for p, count in zip((4, 3, 2, 1), self.counts, strict=True) for _ in range(count)]
 
 
 def cut_row(width: int, most: int) -> Cut:
-    """Blocks of `most` pixels; of three, so that two are left rather than one, which costs nearly as much as two."""
-    if most < 3:
-        return Cut((0, width // 2, width % 2) if most == 2 else (0, 0, width))
-    if width == 1:
-        return Cut((0, 0, 1))
-    twos = (0, 2, 1)[width % 3]
-    return Cut(((width - 2 * twos) // 3, twos, 0))
+    """Blocks of `most` pixels; of more than two, so that two are left rather than one, which costs nearly as much."""
+    if width == 1 or most < 3:
+        return Cut((0, 0, width // 2, width % 2) if most == 2 else (0, 0, 0, width))
+    if most == 3:
+        twos = (0, 2, 1)[width % 3]
+        return Cut((0, (width - 2 * twos) // 3, twos, 0))
+    threes, twos = ((0, 0), (1, 1), (0, 1), (1, 0))[width % 4]
+    return Cut(((width - 3 * threes - 2 * twos) // 4, threes, twos, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +185,7 @@ class Weights:
 
 def in_assembly(channels: Channels, out_c: int, groups: int, natural: bool) -> bool:
     """Whether the blocks in assembly cover a layer: pairs of channels, a proved form, no clamp beyond int8."""
-    return channels.requant != "general" and natural and out_c % (2 * groups) == 0 and 2 * out_c + 3 <= _STORE_REACH
+    return channels.requant != "general" and natural and out_c % (2 * groups) == 0 and 3 * out_c + 1 <= _STORE_REACH
 
 
 def stream(packed: NDArray[np.uint32], channels: Channels, pairs: int, groups: int) -> Weights:
@@ -196,20 +214,20 @@ def stream(packed: NDArray[np.uint32], channels: Channels, pairs: int, groups: i
     )
 
 
-def wide_stream(matrix: IntArray, channels: Channels, groups: int) -> Weights:
-    """Wide weights: for each pair its two biases, then word by word those of the first channel and of the second, then
-    factors (fast form), or the second's constants and the first's."""
+def wide_stream(matrix: IntArray, channels: Channels, pairs: int, groups: int) -> Weights:
+    """Wide weights: for every `pairs` pairs their biases, then word by word those of each channel, then pair by pair
+    factors (fast form), or the second channel's constants and the first's."""
     out_c, taps = matrix.shape
+    turns, each = out_c // (2 * pairs), 2 * pairs
     padded = np.zeros((out_c, taps + taps % 2), np.int64)
     padded[:, :taps] = matrix << channels.scale
-    words = padded.astype(np.int16).view(np.uint32).astype(np.int64).reshape(out_c // 2, 2, -1)
+    words = padded.astype(np.int16).view(np.uint32).astype(np.int64).reshape(turns, each, -1)
     one_factor = channels.requant == "fast" and channels.common_factor is not None
-    first, second = channels.table[0::2], channels.table[1::2]
-    fields = [first[:, :1], second[:, :1], words.transpose(0, 2, 1).reshape(out_c // 2, -1)]
+    fields = [channels.table[:, 0].reshape(turns, each), words.transpose(0, 2, 1).reshape(turns, -1)]
     if channels.requant == "right":
-        fields += [second[:, 1:], first[:, 1:]]
+        fields.append(np.concatenate([channels.table[1::2, 1:], channels.table[0::2, 1:]], axis=1).reshape(turns, -1))
     elif not one_factor:
-        fields += [first[:, 1:2], second[:, 1:2]]
+        fields.append(channels.table[:, 1].reshape(turns, each))
     return _weights(
         channels, groups, fields, {"wide": True, "late_bias": False, "one_factor": one_factor, "offset": False}
     )

@@ -14,17 +14,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _REGISTERS = ("r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
-_REACH = 4095  # of a load's offset
+REACH_BYTES = 4095  # of a load's offset
 
 
 @dataclass(frozen=True, slots=True)
 class GatherForm:
-    """`unroll` bounds how often four bytes of all columns are written out."""
+    """`unroll` bounds how often four bytes of all columns are written out. With `held`, an even number of columns goes
+    to FP registers from s0 on, word by word, and nothing to memory."""
 
     columns: tuple[int, ...]
     run: int
     rows: int
     unroll: int
+    held: bool = False
 
     @property
     def words(self) -> int:
@@ -35,9 +37,11 @@ class GatherForm:
 def gather_lines(form: GatherForm) -> tuple[str, ...] | None:
     """The instructions, return included, or None where registers or offsets do not suffice."""
     fours, tail = divmod(form.run, 4)
+    if form.held:
+        return _framed(_held(form, fours, tail))
     looped = fours > form.unroll
     rows_looped = looped and form.rows > 1
-    if len(form.columns) > 7 or max(form.columns) + form.run > _REACH:
+    if len(form.columns) > 7 or max(form.columns) + form.run > REACH_BYTES:
         return None
     if tail and (len(form.columns) > 5 or form.rows * tail > 16 or rows_looped):
         return None
@@ -71,34 +75,87 @@ def _framed(lines: list[str]) -> tuple[str, ...]:
     return (*lines, "bx lr")
 
 
+def _held(form: GatherForm, fours: int, tail: int) -> list[str]:
+    """Row by row; what is left of a row waits in registers of its own until there are two of it."""
+    count = len(form.columns)
+    raws, temps, low = _REGISTERS[:count], _REGISTERS[count : count + 2], _REGISTERS[count + 2 : 2 * count + 2]
+    lines: list[str] = []
+
+    def store(word: int, registers: tuple[str, ...], first: int = 0) -> None:
+        for at in range(0, len(registers), 2):
+            to = word * count + first + at
+            lines.append(f"vmov s{to}, s{to + 1}, {registers[at]}, {registers[at + 1]}")
+
+    def load(instruction: str, registers: tuple[str, ...], offset: int) -> None:
+        for register, column in zip(registers, form.columns, strict=True):
+            lines.append(f"{instruction} {register}, [r0, #{column + offset}]")
+
+    for row in range(form.rows):
+        lines += ["add r0, r0, r2"] if row else []
+        for four in range(fours):
+            word = 2 * (row * fours + four)
+            load("ldr", raws, 4 * four)
+            for at in range(0, count, 2):
+                lines += [f"sxtb16 {temp}, {raw}" for temp, raw in zip(temps, raws[at : at + 2], strict=True)]
+                store(word, temps, at)
+            lines += [f"sxtb16 {raw}, {raw}, ror #8" for raw in raws]
+            store(word + 1, raws)
+        for byte in range(tail):
+            number = row * tail + byte
+            load("ldrsb", raws if number % 2 else low, 4 * fours + byte)
+            if number % 2:
+                lines += [f"pkhbt {a}, {a}, {b}, lsl #16" for a, b in zip(low, raws, strict=True)]
+            if number % 2 or number == form.rows * tail - 1:
+                store(2 * form.rows * fours + number // 2, low)
+    return lines
+
+
 def _row(form: GatherForm, fours: int, looped: bool) -> list[str]:
+    # As many fours of each column side by side as registers hold.
+    together = max(1, len(_REGISTERS) // (2 * len(form.columns)))
     if not looped:
-        return [line for i in range(fours) for line in _widen(form.columns, 4 * i)]
+        starts = range(0, fours, together)
+        return [line for i in starts for line in _widen(form.columns, range(i, min(i + together, fours)))]
     each = next(n for n in (4, 3, 2, 1) if fours % n == 0 and n <= form.unroll)
-    body = _widen(form.columns, 0, step=4 * each)
-    for i in range(1, each):
-        body += _widen(form.columns, 4 * (i - each))
+    body = _widen(form.columns, range(min(together, each)), step=4 * each)
+    for i in range(together, each, together):
+        body += _widen(form.columns, range(i - each, min(i + together, each) - each))
     return [f"mov r3, #{fours // each}", "2:", *body, "subs r3, #1", "bne 2b"]
 
 
-def _widen(columns: tuple[int, ...], at: int, step: int = 0) -> list[str]:
-    """Four bytes of each column, `at` bytes from r0, which then moves on by `step`."""
+def _widen(columns: tuple[int, ...], fours: range, step: int = 0) -> list[str]:
+    """Some fours of bytes of each column, by their numbers from r0 on, which then moves on by `step`."""
     count = len(columns)
-    temps = _REGISTERS[: min(count, len(_REGISTERS) - count)]
-    raws = _REGISTERS[len(temps) : len(temps) + count]
-    lines = [
-        f"ldr {raw}, [r0, #{column + at}]" for raw, column in zip(raws, columns, strict=True) if column or not step
-    ]
-    if step:
-        lines.append(f"ldr {raws[columns.index(0)]}, [r0], #{step}")
-    # The words that come first need registers of their own: as many as there are at a time.
+    if len(_REGISTERS) < 2 * count:
+        return _widen_many(columns, 4 * fours[0], step)
+    groups = [_REGISTERS[2 * count * i : 2 * count * (i + 1)] for i in range(len(fours))]
+    lines = []
+    for four, group in zip(reversed(fours), reversed(groups), strict=True):
+        lines += _loads(columns, group[count:], 4 * four, step if four == fours[0] else 0)
+    for group in groups:
+        lines += [f"sxtb16 {t}, {raw}" for t, raw in zip(group, group[count:], strict=False)]
+        lines += [f"sxtb16 {raw}, {raw}, ror #8" for raw in group[count:]]
+    return [*lines, _store(tuple(register for group in groups for register in group))]
+
+
+def _loads(columns: tuple[int, ...], raws: tuple[str, ...], at: int, step: int) -> list[str]:
+    """Four bytes of each column, `at` bytes from r0; with a step, those of column 0 come last and take r0 along."""
+    pairs = list(zip(raws, columns, strict=True))
+    lines = [f"ldr {raw}, [r0, #{column + at}]" for raw, column in pairs if column or not step]
+    return [*lines, f"ldr {raws[columns.index(0)]}, [r0], #{step}"] if step else lines
+
+
+def _widen_many(columns: tuple[int, ...], at: int, step: int) -> list[str]:
+    """The same of more columns than have two registers each: first words are stored some at a time."""
+    count = len(columns)
+    temps, raws = _REGISTERS[:-count], _REGISTERS[-count:]
+    lines = _loads(columns, raws, at, step)
     for start in range(0, count, len(temps)):
         part = raws[start : start + len(temps)]
         lines += [f"sxtb16 {t}, {raw}" for t, raw in zip(temps, part, strict=False)]
-        if len(temps) < count:
-            lines.append(_store(temps[: len(part)]))
+        lines.append(_store(temps[: len(part)]))
     lines += [f"sxtb16 {raw}, {raw}, ror #8" for raw in raws]
-    return [*lines, _store(raws if len(temps) < count else (*temps, *raws))]
+    return [*lines, _store(raws)]
 
 
 def _store(registers: tuple[str, ...]) -> str:

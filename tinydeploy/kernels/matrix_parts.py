@@ -65,19 +65,20 @@ def matrix_parts(shapes: Sequence[Mapping[str, Any]]) -> Parts:
                 name = f"{shape['function']}_block{pixels}"
             layer[pixels] = Use(gather, name, *_steps(shape, pixels))
         layers.append(layer)
-    made = {
-        name: BlockPart(block, gathers[block.gather, True], block.lines(gathers[block.gather, True]))
-        for block, name in blocks.items()
-    }
     # Only blocks in assembly allow a gather every register.
     found = {name: Gather(form, gather_lines(form) if called else None) for (form, called), name in gathers.items()}
+    made = {}
+    for block, name in blocks.items():
+        gather = gathers[block.gather, True]
+        made[name] = BlockPart(block, gather, block.lines(gather, gather_in_c=found[gather].lines is None))
     return Parts(made, found, layers, any(not shape["pointwise"] for shape in shapes))
 
 
 def gather_form(shape: Mapping[str, Any], pixels: int) -> GatherForm:
     """Which bytes a block of `pixels` pixels reads."""
     columns = tuple(shape["column_bytes"] * column for column in shape[f"columns{pixels}"])
-    return GatherForm(columns, shape["run_bytes"], shape["kernel_h"], shape["unroll_fours"])
+    held = shape[f"held{pixels}"] == shape["units"]
+    return GatherForm(columns, shape["run_bytes"], shape["kernel_h"], shape["unroll_fours"], held)
 
 
 def _block(shape: Mapping[str, Any], pixels: int) -> Block:
@@ -91,12 +92,14 @@ def _block(shape: Mapping[str, Any], pixels: int) -> Block:
         shape["late_bias"],
         shape[f"straight{pixels}"],
         shape[f"unroll{pixels}"],
+        shape[f"held{pixels}"],
+        shape["single"],
     )
     run_step, output_step = _steps(shape, pixels)
     return Block(
         gather_form(shape, pixels),
         form,
-        shape["out_c"],
+        _out_pitch(shape),
         shape["out_c"] // shape["groups"],
         shape["requant"],
         shape["shift"],
@@ -104,12 +107,18 @@ def _block(shape: Mapping[str, Any], pixels: int) -> Block:
         shape["one_factor"],
         run_step,
         output_step,
+        shape[f"repeats{pixels}"],
     )
 
 
 def _steps(shape: Mapping[str, Any], pixels: int) -> tuple[int, int]:
     """From block to block, in bytes of input and output: downwards where pixels grow, nothing where there is one."""
-    if shape["pointwise"] and shape["counts"][3 - pixels] == 1:
+    if shape["pointwise"] and shape["counts"][4 - pixels] == 1:
         return 0, 0
     sign = -1 if shape["pointwise"] and shape["out_c"] > shape["in_c"] else 1
-    return sign * pixels * shape["step_bytes"], sign * pixels * shape["out_c"]
+    return sign * pixels * shape["step_bytes"], sign * pixels * _out_pitch(shape)
+
+
+def _out_pitch(shape: Mapping[str, Any]) -> int:
+    """Channels from an output pixel to the next: its own, or those of the tensor that it is a part of."""
+    return int(shape.get("out_pitch", shape["out_c"]))

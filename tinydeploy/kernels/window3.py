@@ -59,6 +59,11 @@ class RowCode:
     input_columns: int
     output_columns: int
 
+    @property
+    def turn_columns(self) -> int:
+        """By how many columns a turn of the body moves the input's pointer."""
+        return sum(step.column for step in self.body if step.kind == "input")
+
 
 @dataclass(frozen=True, slots=True)
 class RowForm:

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 typedef uint32_t __attribute__((may_alias)) word_t;
+typedef uint32_t __attribute__((may_alias, aligned(1))) any_word_t;
 
 void *memcpy(void *restrict to, const void *restrict from, size_t size);
 void *memmove(void *to, const void *from, size_t size);
@@ -40,6 +41,12 @@ static inline void copy_up(uint8_t *out, const uint8_t *in, size_t size) {
             KEEP_LOOP();
         }
     }
+#if defined(__ARM_FEATURE_UNALIGNED)
+    for (; size >= 4; size -= 4, out += 4, in += 4) {
+        *(any_word_t *)(void *)out = *(const any_word_t *)(const void *)in;
+        KEEP_LOOP();
+    }
+#endif
     for (; size != 0; size--) {
         *out++ = *in++;
         KEEP_LOOP();

@@ -37,6 +37,21 @@ static inline uint32_t td_sxtb16_ror8(uint32_t x) {
     return (uint32_t)__sxtb16((int8x4_t)(x >> 8 | x << 24));
 }
 
+/* Bytes 0 and 2, sign-extended and added to the halfwords of acc. */
+static inline uint32_t td_sxtab16(uint32_t acc, uint32_t x) {
+    return (uint32_t)__sxtab16((int16x2_t)acc, (int8x4_t)x);
+}
+
+/* Bytes 1 and 3 likewise: SXTAB16 with its operand rotated by 8. */
+static inline uint32_t td_sxtab16_ror8(uint32_t acc, uint32_t x) {
+    return (uint32_t)__sxtab16((int16x2_t)acc, (int8x4_t)(x >> 8 | x << 24));
+}
+
+/* Halfword by halfword a + b. */
+static inline uint32_t td_sadd16(uint32_t a, uint32_t b) {
+    return (uint32_t)__sadd16((int16x2_t)a, (int16x2_t)b);
+}
+
 /* acc + the high 32 bits of a * b. */
 static inline int32_t td_smmla(int32_t a, int32_t b, int32_t acc) {
     int32_t result;
@@ -91,6 +106,18 @@ static inline uint32_t td_sxtb16_ror8(uint32_t x) {
     return td_sxtb16(x >> 8 | x << 24);
 }
 
+static inline uint32_t td_sadd16(uint32_t a, uint32_t b) {
+    return ((a + b) & 0xFFFFu) | ((a >> 16) + (b >> 16)) << 16;
+}
+
+static inline uint32_t td_sxtab16(uint32_t acc, uint32_t x) {
+    return td_sadd16(acc, td_sxtb16(x));
+}
+
+static inline uint32_t td_sxtab16_ror8(uint32_t acc, uint32_t x) {
+    return td_sadd16(acc, td_sxtb16_ror8(x));
+}
+
 static inline int32_t td_smmla(int32_t a, int32_t b, int32_t acc) {
     return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)((int64_t)a * b >> 32));
 }
@@ -127,6 +154,11 @@ static inline uint32_t td_load32(const void *address) {
     uint32_t word;
     __builtin_memcpy(&word, address, sizeof word);
     return word;
+}
+
+/* A word as four bytes to any address. */
+static inline void td_store32(void *address, uint32_t word) {
+    __builtin_memcpy(address, &word, sizeof word);
 }
 
 #endif

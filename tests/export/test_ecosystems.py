@@ -104,6 +104,47 @@ def test_the_zephyr_module_names_what_is_there(library: Libraries) -> None:
     assert sample["tests"].keys() == {"sample.kws"}
 
 
+# What the build systems of Zephyr and ESP-IDF, which come with their own trees, make of the lists: a static library.
+BUILD_SYSTEMS = {
+    "zephyr": """
+        set(CONFIG_KWS y)
+        macro(zephyr_library)
+        endmacro()
+        macro(zephyr_include_directories)
+            include_directories(${ARGN})
+        endmacro()
+        macro(zephyr_library_sources)
+            add_library(kws STATIC ${ARGN})
+        endmacro()
+        set(EXAMPLE samples/kws/src/main.c)
+    """,
+    "esp-idf": """
+        function(idf_component_register)
+            cmake_parse_arguments(MADE "" "" "SRCS;INCLUDE_DIRS" ${ARGN})
+            add_library(kws STATIC ${MADE_SRCS})
+            target_include_directories(kws PUBLIC ${MADE_INCLUDE_DIRS})
+        endfunction()
+        file(WRITE ${CMAKE_BINARY_DIR}/start.c "void app_main(void); int main(void) { app_main(); return 0; }")
+        set(EXAMPLE examples/sample/main/main.c)
+        set(START ${CMAKE_BINARY_DIR}/start.c)
+    """,
+}
+
+
+@pytest.mark.parametrize("ecosystem", BUILD_SYSTEMS)
+def test_the_lists_make_a_library_for_the_example(ecosystem: str, library: Libraries, tmp_path: Path) -> None:
+    cmake = tool("cmake")
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.20)\nproject(app LANGUAGES C)\n{BUILD_SYSTEMS[ecosystem]}\n"
+        f"set(FOLDER {library(ecosystem)})\nadd_subdirectory(${{FOLDER}} kws)\n"
+        "add_executable(app ${FOLDER}/${EXAMPLE} ${START})\ntarget_include_directories(app PRIVATE ${FOLDER}/src)\n"
+        "target_link_libraries(app PRIVATE kws)\n"
+    )
+    run([cmake, "-S", ".", "-B", "build"], tmp_path)
+    run([cmake, "--build", "build"], tmp_path)
+    assert "exact: equals TensorFlow Lite Micro" in run([tmp_path / "build" / "app"], tmp_path)
+
+
 @pytest.mark.parametrize("ecosystem", ["cmake", "esp-idf", "zephyr"])
 def test_cmake_lists_name_every_source(ecosystem: str, library: Libraries) -> None:
     folder = library(ecosystem)

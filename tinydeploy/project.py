@@ -30,8 +30,9 @@ _LAST_BUILD = Path("build", ".last")
 class StoredTensor:
     """A tensor in the arena: its index in the .tflite, and where it lies from its step on. If it is quantized, its
     real value is (stored - zero_point) * scale; both are None for floats. `offset_bytes` is None for an input that is
-    streamed and never stands in full. `channels` are those of the .tflite's last
-    dimension that the compiler kept, where it removed some."""
+    streamed and never stands in full, and for what an interpreter has placed. `channels` are those of the .tflite's
+    last dimension that the compiler kept, where it removed some. `pitch_bytes` are from pixel to pixel where it is
+    part of a wider tensor."""
 
     tensor: int
     name: str
@@ -42,6 +43,7 @@ class StoredTensor:
     scale: float | None
     zero_point: int | None
     channels: tuple[int, ...] | None = None
+    pitch_bytes: int | None = None
 
     @property
     def start_bytes(self) -> int:
@@ -74,7 +76,8 @@ class Samples:
 @dataclass(frozen=True, slots=True)
 class Project:
     """A build. ``fingerprint`` is the SHA-256 over the generated sources, ``accuracy`` the host's, by data type;
-    ``preprocess`` what training did to pictures, None for features and for a model that came ready."""
+    ``preprocess`` what training did to pictures, None for features and for a model that came ready. ``runtime`` is what
+    runs the model: compiled code ("tinydeploy") or TensorFlow Lite Micro's interpreter ("tflm")."""
 
     folder: Path
     tool_version: str
@@ -91,6 +94,7 @@ class Project:
     steps: tuple[Step, ...]
     accuracy: Mapping[str, float] | None
     preprocess: Preprocess | None = None
+    runtime: str = "tinydeploy"
 
     @property
     def elf(self) -> Path:
@@ -161,6 +165,7 @@ def load_project(folder: Path) -> Project:
         steps=tuple(_step(step) for step in manifest.children("steps")),
         accuracy=None if manifest.absent("accuracy") else manifest.child("accuracy").numbers(),
         preprocess=None if manifest.absent("training") else _preprocess(manifest.child("training")),
+        runtime="tinydeploy" if manifest.absent("runtime") else manifest.text("runtime"),
     )
 
 
@@ -261,6 +266,7 @@ def _tensor(tensor: _Reader) -> StoredTensor:
         scale=None if tensor.absent("scale") else tensor.number("scale"),
         zero_point=None if tensor.absent("zero_point") else tensor.integer("zero_point"),
         channels=None if tensor.absent("channels") else tensor.shape("channels"),
+        pitch_bytes=None if tensor.absent("pitch_bytes") else tensor.integer("pitch_bytes"),
     )
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 import random
 import subprocess
+from pathlib import Path
 
 import pytest
 from support.link.cases import CASES, MAX_PAYLOAD_BYTES, RAW_CAPACITY_BYTES
 from support.link.devices import INPUT_BYTES, InProcessTransport
-from support.link.native_build import device_program
+from support.link.fuzzing import Findings, fuzz
+from support.link.native_build import device_program, fuzzer_program
+from support.link.projects import small_model, write_board_project
 from support.link.streams import c_events, python_events
 
 from tinydeploy import protocol
+from tinydeploy.boards import load_board
 from tinydeploy.protocol import Decoder, Frame, Kind, encode_frame
 from tinydeploy.session import Session
+from tinydeploy.transport import VirtualTransport
 
 
 def mutated(stream: bytes, chance: random.Random) -> bytes:
@@ -98,3 +103,45 @@ def test_no_payload_breaks_the_parsers(size: int) -> None:
         payload = chance.randbytes(size)
         for parse in (protocol.parse_hello, protocol.parse_invoke, protocol.parse_run_step, protocol.parse_refusal):
             parse(payload)
+
+
+BOARD_BYTES = 12_000  # of the corpus, through the virtual board
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """What 12,000 mutants reach; benchmarks/link_fuzz.py runs more."""
+    program = fuzzer_program()
+    if program is None:
+        pytest.skip("no C compiler here has sanitizers; install gcc")
+    return fuzz(program, 12_000, 1, tmp_path_factory.mktemp("fuzz"))
+
+
+def test_the_fuzzer_gets_to_every_answer_and_every_refusal(findings: Findings) -> None:
+    """After each input a greeting is answered, and no frame of the device's is broken: the driver stops otherwise."""
+    answers = {kind | Kind.RESPONSE for kind in Kind if kind < Kind.RESPONSE} | {Kind.BUSY, Kind.ERROR}
+    assert findings.answered == answers
+    assert findings.refused == set(protocol.ErrorCode)
+    assert len(findings.corpus) > 100
+
+
+def test_both_decoders_say_the_same_of_all_that_it_found(findings: Findings) -> None:
+    stream = b"\0".join(findings.corpus)
+    assert python_events([stream]) == c_events(stream)
+
+
+def test_nothing_that_it_found_stops_a_board_answering(findings: Findings, tmp_path: Path) -> None:
+    pytest.importorskip("unicorn")
+    from tinydeploy.virtual import VirtualBoard
+
+    board = load_board("pico")
+    project, _ = write_board_project(tmp_path, small_model(), board)
+    transport = VirtualTransport(VirtualBoard(board, project.elf), board.uart.baud)
+    stream = b"\0".join(findings.corpus)
+    transport.board.run(0.05)
+    for at in range(0, BOARD_BYTES, BOARD_BYTES // 4):
+        transport.write(stream[at : at + BOARD_BYTES // 4])
+        transport.board.run(0.5)
+        session = Session(transport, new_session=lambda: 9, fast=False)
+        assert session.hello().board == "pico"
+    assert session.infer(bytes(project.input.size_bytes)).cycles

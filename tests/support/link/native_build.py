@@ -78,3 +78,20 @@ def device_library() -> Path:
     model = _NATIVE / "model"
     sources = [_FIRMWARE / "link.c", _FIRMWARE / "frame.c", _NATIVE / "inprocess.c", model / "model.c"]
     return _compile(_folder() / "device.so", sources, (model,), "-shared", "-fPIC")
+
+
+@functools.cache
+def fuzzer_program() -> Path | None:
+    """The fuzzer of native/fuzz around both protocols of the firmware; None without a compiler that has sanitizers.
+
+    The firmware's code alone tells which blocks it reaches.
+    """
+    if not _compiler()[1]:
+        return None
+    hardware, model = _NATIVE / "hardware", _NATIVE / "model"
+    objects = []
+    for source in (*sorted(_FIRMWARE.glob("mlperf*.c")), _FIRMWARE / "link.c", _FIRMWARE / "frame.c"):
+        out = _folder() / f"fuzzed-{source.stem}.o"
+        objects.append(_compile(out, [source], (hardware, model), "-c", "-fsanitize-coverage=trace-pc"))
+    sources = [*sorted((_NATIVE / "fuzz").glob("*.c")), hardware / "host.c", model / "model.c", *objects]
+    return _compile(_folder() / "fuzzer", sources, (hardware, model, _NATIVE / "fuzz"))

@@ -17,6 +17,7 @@ from tinydeploy.kernels import (
     mve_depthwise,
     mve_elementwise,
     mve_matrix,
+    mve_pooling,
     packed,
     planes,
     pooling,
@@ -53,9 +54,11 @@ def _dsp(optimize: Optimize) -> dict[str, tuple[Selector, ...]]:
 # Candidates that need MVE, before those that need the DSP extension: a core with MVE has both.
 MVE: dict[str, tuple[Selector, ...]] = {
     "Add": (mve_elementwise.add,),
+    "AveragePool2D": (mve_pooling.pool,),
     "Conv2D": (mve_matrix.conv,),
     "DepthwiseConv2D": (mve_depthwise.depthwise,),
     "FullyConnected": (mve_matrix.fully_connected,),
+    "MaxPool2D": (mve_pooling.pool,),
     "Subtract": (mve_elementwise.add,),
 }
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import COMMAND, environment, names, succeeds, tinydeploy
+from support.cli import names, running, succeeds, tinydeploy
 
 pytest.importorskip("unicorn")
 
@@ -99,16 +97,8 @@ def test_samples_with_labels_give_an_accuracy(model: Path) -> None:
 
 
 def test_emulate_offers_a_port_that_bench_and_verify_take_for_a_board(built: Path, tmp_path: Path) -> None:
-    emulator = subprocess.Popen(
-        [*COMMAND, "emulate", "build/stm32f746-small"],
-        cwd=built,
-        env=environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert emulator.stdout is not None
-    try:
+    with running("emulate", "build/stm32f746-small", cwd=built) as emulator:
+        assert emulator.stdout is not None
         announced = emulator.stdout.readline()
         port = announced.split("its UART is ")[1].strip()
         measured = succeeds("bench", port, "--samples", "2", "--json", tmp_path / "b.json", cwd=built)
@@ -117,11 +107,6 @@ def test_emulate_offers_a_port_that_bench_and_verify_take_for_a_board(built: Pat
         assert stored["instructions"] is None
         assert stored["cycles"] > 0
         assert succeeds("verify", port, "--inputs", "1", cwd=built).out.startswith("exact: ")
-    finally:
-        emulator.send_signal(signal.SIGINT)
-        _, errors = emulator.communicate(timeout=20)
-    assert emulator.returncode == 0
-    assert "Traceback" not in errors
 
 
 def test_firmware_of_another_build_is_noticed(built: Path, copied: Path) -> None:

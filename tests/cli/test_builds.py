@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.cli import COMMAND, environment, files, names, succeeds, tinydeploy
+from support.cli import files, names, start, succeeds, tinydeploy
 from support.link.projects import small_model
 
 BUILD = ("build", "--board", "stm32f746", "--model", "small.tflite")
@@ -138,16 +138,7 @@ def interrupt(*arguments: str, cwd: Path, at: str, until: Callable[[], None] = l
 
     The interrupt goes to the whole group, compiler included, as a terminal sends it.
     """
-    process = subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(*arguments, cwd=cwd)
     assert process.stderr is not None
     seen = []
     for line in process.stderr:
@@ -156,8 +147,8 @@ def interrupt(*arguments: str, cwd: Path, at: str, until: Callable[[], None] = l
             break
     until()
     os.killpg(process.pid, signal.SIGINT)
-    said = "".join([*seen, process.stderr.read()])
-    assert process.wait() == 130, said
+    said = "".join([*seen, process.communicate()[1]])
+    assert process.returncode == 130, said
     assert said.endswith("interrupted\n")
     assert "Traceback" not in said
     return said

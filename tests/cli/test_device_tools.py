@@ -12,12 +12,11 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.cli import COMMAND, environment, refused, succeeds, tinydeploy
+from support.cli import refused, running, start, succeeds, tinydeploy
 
 from tinydeploy.ports import holders
 from tinydeploy.toolchain import find_zig
@@ -25,26 +24,6 @@ from tinydeploy.toolchain import find_zig
 pytest.importorskip("unicorn")
 
 PROJECT = "build/stm32f746-small"
-
-
-@contextmanager
-def running(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """A command under way; Ctrl-C ends it, without a word of complaint."""
-    process = subprocess.Popen(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        env=environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +104,7 @@ def test_a_measurement_is_kept_beside_the_prediction(port: str, built: Path, tmp
 
 def test_ctrl_c_prints_what_bench_has(built: Path) -> None:
     """In a pipe a line tells of progress: it says that it is under way."""
-    process = subprocess.Popen(
-        [*COMMAND, "bench", "--samples", "1000000"],
-        cwd=built,
-        env=environment(PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start("bench", "--samples", "1000000", cwd=built)
     assert process.stderr is not None
     assert any("s left" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,33 @@ def environment(**changes: str) -> dict[str, str]:
     dropped = {"FORCE_COLOR", "CLICOLOR_FORCE", "NO_COLOR", "MAKEFLAGS", "MAKELEVEL"}
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return {**kept, "COLUMNS": "100", "TERM": "dumb", **changes}
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+    """``tinydeploy`` under way in the folder `cwd`, the leader of a group of its own, as a terminal's commands are."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def running(*arguments: object, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on until Ctrl-C, which ends it well and without a word of complaint."""
+    process = start(*arguments, cwd=cwd)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
 
 
 def tinydeploy(*arguments: object, cwd: Path, **changes: str) -> Result:

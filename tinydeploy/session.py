@@ -70,7 +70,7 @@ class Session:
         self._exchange = Exchange(transport, timing or Timing(), on_text)
         self._info: DeviceInfo | None = None
         self._halvings = 0
-        self._speed_ups_left = _MOST_FAILED_SPEED_UPS if fast else 0
+        self._speed_ups_left = _MOST_FAILED_SPEED_UPS if fast and place_input is None else 0
 
     @property
     def repeats(self) -> int:

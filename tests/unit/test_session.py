@@ -362,6 +362,36 @@ class TestInterruptions:
         assert transport.runs == before + 1
 
 
+class DeafTransport(InProcessTransport):
+    """From some time on, answers to INVOKE are lost, and only they."""
+
+    deaf = False
+
+    def read(self, max_bytes: int, timeout_s: float) -> bytes:
+        data = super().read(4096, timeout_s)
+        if not self.deaf:
+            return data
+        frames = [event for event in protocol.Decoder().feed(data) if isinstance(event, Frame)]
+        return b"".join(map(protocol.encode_frame, (f for f in frames if f.kind != Kind.INVOKE | Kind.RESPONSE)))
+
+
+@pytest.mark.parametrize(("known", "least_s", "most_s"), [(False, 60, 64), (True, 5, 8)])
+def test_a_run_that_does_not_end_is_waited_for_as_long_as_the_runs_before_suggest(
+    known: bool, least_s: float, most_s: float
+) -> None:
+    transport = DeafTransport()
+    session = Session(transport, fast=False)
+    session.hello()
+    if known:
+        session.infer(some_input())
+    session.write_input(some_input(2))
+    transport.deaf = True
+    started_s = transport.now_s()
+    with pytest.raises(LinkError, match="began to compute and said nothing for"):
+        session.invoke(protocol.crc32(some_input(2)))
+    assert least_s < transport.now_s() - started_s < most_s
+
+
 class LateTransport(InProcessTransport):
     """Every byte from the device comes half a second late."""
 

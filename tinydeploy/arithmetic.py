@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tinydeploy import zoo
 from tinydeploy.boards import Board
@@ -14,7 +13,7 @@ from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import Core
 from tinydeploy.cost import firmware_overhead, kernel_cost, predict, step_cost
 from tinydeploy.errors import UsageError
-from tinydeploy.fit import fit_error
+from tinydeploy.fit import Shortage, fit_error
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.optimize import Optimize
 from tinydeploy.untrained import untrained_graph
@@ -211,36 +210,48 @@ def _by_layer(program: Program, core: Core) -> dict[str, tuple[float, float]]:
 
 def require_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> None:
     """FitError where `spec` cannot fit `board` whatever the compiler does; it names the nearest that may."""
+    short = least_shortage(spec, board, optimize)
+    if short is not None:
+        nearest = nearest_possible(spec, board, optimize)
+        advice = f"The nearest that may fit is {nearest}" if nearest else "None of its widths and sizes would"
+        raise fit_error(
+            spec.name, short.needs_bytes, board.name, short.has_bytes, short.memory, short.contributors, advice
+        )
+
+
+def least_shortage(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> Shortage | None:
+    """What `spec` lacks on `board` whatever the compiler does: flash for all weights, or RAM for the largest tensor,
+    unless it is never whole."""
     layers = zoo.describe(spec)
-    for memory, needs, has in _least_needs(layers, board, optimize):
-        if needs > has:
-            sizes = [(layer.name, layer.weights_bytes if memory == "flash" else layer.output_bytes) for layer in layers]
-            nearest = nearest_possible(spec, board, optimize)
-            advice = f"The nearest that may fit is {nearest}" if nearest else "None of its widths and sizes would"
-            raise fit_error(spec.name, needs, board.name, has, memory, sizes, advice)
+    weights = tuple((layer.name, layer.weights_bytes) for layer in layers)
+    outputs = tuple((layer.name, layer.output_bytes) for layer in layers)
+    needs_flash = sum(size for _, size in weights)
+    if needs_flash > board.flash.size_bytes:
+        return Shortage("flash", needs_flash, board.flash.size_bytes, weights)
+    needs_ram = 0 if optimize == "ram" else max(size for _, size in outputs)
+    if needs_ram > board.ram.size_bytes:
+        return Shortage("ram", needs_ram, board.ram.size_bytes, outputs)
+    return None
 
 
-def _least_needs(
-    layers: Sequence[LayerSpec], board: Board, optimize: Optimize
-) -> list[tuple[Literal["flash", "ram"], int, int]]:
-    """(memory, bytes that are needed at least, bytes that there are): all weights; the largest tensor, unless it is
-    never whole."""
-    weights = sum(layer.weights_bytes for layer in layers)
-    largest = 0 if optimize == "ram" else max(layer.output_bytes for layer in layers)
-    return [("flash", weights, board.flash.size_bytes), ("ram", largest, board.ram.size_bytes)]
-
-
-def nearest_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> str:
-    """``--alpha A --input-size S`` of the network nearest to `spec` that may fit, thinner before smaller; or ""."""
+def smaller_networks(spec: ModelSpec) -> Iterator[ModelSpec]:
+    """Networks like `spec`, thinner ones before smaller ones, itself left out; the smallest may be none."""
     height, width, _ = spec.input_shape
     for scale in _STEPS_OF_SIZE:
         size = (max(1, int(height * scale)), max(1, int(width * scale)) if spec.input_width else 0)
         for alpha in (spec.alpha, *(step for step in STEPS_OF_ALPHA if step < spec.alpha)):
             smaller = replace(spec, alpha=alpha, input_size=size[0], input_width=size[1])
-            try:
-                layers = zoo.describe(smaller)
-            except UsageError:
-                return ""  # too small for the strides, and so is what would follow
-            if all(needs <= has for _, needs, has in _least_needs(layers, board, optimize)):
-                return f"--alpha {alpha:g} --input-size {smaller.size_text}"
+            if smaller != spec:
+                yield smaller
+
+
+def nearest_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> str:
+    """``--alpha A --input-size S`` of the network nearest to `spec` that may fit, thinner before smaller; or ""."""
+    for smaller in smaller_networks(spec):
+        try:
+            short = least_shortage(smaller, board, optimize)
+        except UsageError:
+            return ""  # too small for the strides, and so is what would follow
+        if short is None:
+            return f"--alpha {smaller.alpha:g} --input-size {smaller.size_text}"
     return ""

@@ -210,6 +210,7 @@ def _key(request: Request, board: Board) -> str:
 
 def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) -> dict[str, str | bytes]:
     """All files of the project but the firmware's own."""
+    from tinydeploy.deployable import require_deployable
     from tinydeploy.job import obtain
     from tinydeploy.tflite import read_model
     from tinydeploy.training_report import TRAINING_REPORT, training_report
@@ -219,7 +220,9 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
         trained = obtain(
             request.job,
             request.folder.parent / ".trained",
-            require_fit=lambda spec: _require_network_fits(spec, board),
+            require_fit=lambda spec: require_deployable(
+                spec, board, optimize=request.optimize, stream_input=request.stream_input
+            ),
             progress=progress,
             stage=stage,
         )
@@ -302,17 +305,6 @@ def _interpreted(
 
     stage("arena    TFLite Micro plans it, on the virtual board")
     return sources(measure_arena(sources, board))
-
-
-def _require_network_fits(spec: Any, board: Board) -> None:
-    from tinydeploy import zoo
-
-    layers = zoo.describe(spec)
-    cost = zoo.footprint(layers)
-    weights = [(layer.name, layer.weights_bytes) for layer in layers]
-    activations = [(layer.name, layer.input_bytes + layer.output_bytes) for layer in layers]
-    require_fit(spec.name, cost.weights_bytes, board.name, board.flash.size_bytes, "flash", weights)
-    require_fit(spec.name, cost.activation_bytes, board.name, board.ram.size_bytes, "ram", activations)
 
 
 def _require_plan_fits(program: Program, board: Board) -> None:

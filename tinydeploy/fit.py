@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from tinydeploy.errors import FitError
 
 _ADVICE = "Try --alpha 0.25 or --input-size 48, or a board with more"
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What a network needs more of than a board has; `contributors` are (name, bytes)."""
+
+    memory: Literal["flash", "ram"]
+    needs_bytes: int
+    has_bytes: int
+    contributors: tuple[tuple[str, int], ...]
 
 
 def largest_first(items: Iterable[tuple[str, int]], count: int) -> tuple[tuple[str, int], ...]:

@@ -84,12 +84,10 @@ class Job:
         same = dataclasses.replace(self, data=None, alpha=spec.alpha, options=tuple(sorted(spec.options)))
         return stamp.digest(same, data, content)
 
-    def check(self, require_fit: Callable[[zoo.ModelSpec], None]) -> None:
-        """Refuse before a long load what cannot be: a network that does not exist, or does not fit."""
-        if not self._classifies and self.method.teacher is not None:
-            raise UsageError(f"{self.arch} gives no classes that --teacher could teach; leave --teacher away")
-        if self.dataset_name in _KNOWN and self._classifies:
-            require_fit(self.trained_spec())
+    @property
+    def known(self) -> bool:
+        """Whether the network is known without loading the data."""
+        return self.dataset_name in _KNOWN and self._classifies
 
     def load(self) -> Dataset:
         """The data, with the recipe as it is asked for."""
@@ -107,7 +105,7 @@ class Job:
 
     def trained_spec(self) -> zoo.ModelSpec:
         """The network as it will be trained; the data is loaded where nothing else knows its classes."""
-        if self.dataset_name in _KNOWN and self._classifies:
+        if self.known:
             channels, classes = _KNOWN[str(self.dataset_name)]
             return self.spec(classes=classes, channels=channels)
         return self.spec_for(self.load())
@@ -158,12 +156,15 @@ def obtain(
     """
     from tinydeploy import training_cache
 
-    job.check(require_fit)
+    if job.method.teacher is not None and not zoo.architecture(job.arch).classifies:
+        raise UsageError(f"{job.arch} gives no classes that --teacher could teach; leave --teacher away")
     folder = cache / job.key()[:16]
     cached = training_cache.load(folder)
     if cached is not None:
         stage("train    taken from the cache: the same network was trained on the same data before")
         return cached
+    if job.known:  # before a long load
+        require_fit(job.trained_spec())
     stage(f"data     {job.dataset_name or job.data}")
     dataset = job.load()
     if dataset.skipped:
@@ -172,7 +173,8 @@ def obtain(
     if imbalance is not None:
         stage(f"warning  {imbalance}")
     spec = job.spec_for(dataset)
-    require_fit(spec)
+    if not job.known:
+        require_fit(spec)
     from tinydeploy.train import train_and_quantize
 
     teacher = _teacher(job, spec, dataset, cache, progress, stage)

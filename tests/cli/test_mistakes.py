@@ -296,7 +296,8 @@ def test_a_reader_that_goes_away_is_no_error(built: Path) -> None:
         (("--dataset", "fashion"), "did you mean 'fashion_mnist'?"),
         (("--data", "gone.npz"), "gone.npz does not exist"),
         (("--data", "text.npz"), "text.npz cannot be read as .npz"),
-        (("--arch", "autoencoder"), "build trains classifiers"),
+        (("--arch", "autoencoder", "--teacher", "resnet/1"), "gives no classes that --teacher could teach"),
+        (("--arch", "resnet", "--alpha", "1", "--input-size", "640"), "The nearest that fits is --alpha"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

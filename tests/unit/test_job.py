@@ -113,9 +113,9 @@ def test_what_does_not_fit_is_refused_before_the_data_is_loaded(tmp_path: Path) 
         get(Job(dataset="cifar10"), tmp_path, require_fit=refuse)
 
 
-def test_a_network_without_classes_is_not_trained_here(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="autoencoder gives no classes"):
-        get(Job("autoencoder"), tmp_path)
+def test_an_autoencoder_has_no_teacher(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="autoencoder gives no classes that --teacher could teach"):
+        get(Job("autoencoder", method=Method(teacher="resnet/1")), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ def bench(
     from tinydeploy.tables import print_report
     from tinydeploy.terminal import counter
 
+    if count is not None and count < 1:
+        raise UsageError(f"--samples {count} is out of range; run at least 1")
     if save_file is not None and port is None:
         raise UsageError("--save keeps what a board measures beside the virtual board's prediction; give its PORT too")
     if compare and port is not None:

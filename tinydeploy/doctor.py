@@ -139,17 +139,13 @@ def examine_port(port: Port, boards: Sequence[Board], project: Project | None = 
         missing = Finding("wrong", "port", f"there is no {port.device}; plug the board in, or look at its name")
         return Examined(port, behind, (missing,), None)
     findings = [_usb_finding(port, behind)]
-    if blocked := _access_findings(port):
-        return Examined(port, behind, (*findings, *blocked), None)
+    if blocked := _access_finding(port):
+        return Examined(port, behind, (*findings, blocked), None)
     expected = sorted({board.uart.baud for board in boards if board.name in behind} | {DEFAULT_BAUD})
     silence = ""
     for baud in [*expected, *(rate for rate in _OTHER_BAUDS if rate not in expected)]:
-        try:
-            transport = SerialTransport(port.device, baud)
-        except LinkError as error:
-            return Examined(port, behind, (*findings, Finding("wrong", "access", str(error))), None)
         timing = _PATIENCE if baud in expected else _LESS_PATIENCE
-        with closing(Session(transport, timing=timing, fast=False)) as session:
+        with closing(Session(SerialTransport(port.device, baud), timing=timing, fast=False)) as session:
             try:
                 device = ask(session, boards)
             except LinkError as error:
@@ -201,18 +197,23 @@ def _usb_finding(port: Port, behind: Sequence[str]) -> Finding:
     return Finding("ok" if behind else "note", "port", f"{port.device}: USB {port.usb_id} ({port.product}), {who}")
 
 
-def _access_findings(port: Port) -> list[Finding]:
-    """What keeps the port from being opened; empty when nothing does."""
+def _access_finding(port: Port) -> Finding | None:
+    """What keeps the port from being used; None when nothing does."""
     if group := refused_by(port.device):
         text = (
             f"you may not open {port.device}: sudo usermod -aG {group} $USER and log in again, or "
             f"tinydeploy doctor --udev-rules | sudo tee {UDEV_FILE} and plug it in again"
         )
-        return [Finding("wrong", "access", text)]
-    if others := holders(port.device):
+        return Finding("wrong", "access", text)
+    refusal = None
+    try:
+        SerialTransport(port.device).close()
+    except LinkError as error:
+        refusal = str(error)
+    if (refusal is None or "in use" in refusal) and (others := holders(port.device)):
         names = ", ".join(f"{other.name} (process {other.pid})" for other in others)
-        return [Finding("wrong", "access", f"{names} has {port.device} open and takes its bytes away; end it")]
-    return []
+        return Finding("wrong", "access", f"{names} has {port.device} open and takes its bytes away; end it")
+    return None if refusal is None else Finding("wrong", "access", refusal)
 
 
 def _baud_finding(baud: int, expected: Sequence[int]) -> Finding:

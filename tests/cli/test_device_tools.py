@@ -143,6 +143,7 @@ def test_monitor_shows_a_reset(tmp_path: Path) -> None:
         (("run",), "give a picture with --image"),
         (("run", "--image", "cat.png"), "there is no project here"),
         (("bench", "--save", "a.toml"), "give its PORT too"),
+        (("bench", "--samples", "0"), "--samples 0 is out of range; run at least 1"),
         (("bench", "/dev/ttyNone", "--samples", "many"), "see tinydeploy bench --help"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -144,6 +144,12 @@ class TestPorts:
     def test_a_port_that_is_not_there(self) -> None:
         assert self.findings(examine_port(Port("/dev/ttyNone"), [BOARD]))["port"][0] == "wrong"
 
+    def test_what_is_no_serial_port_is_said(self) -> None:
+        """Though many have /dev/null open."""
+        level, text = self.findings(examine_port(Port("/dev/null"), [BOARD]))["access"]
+        assert level == "wrong"
+        assert "/dev/null is not a serial port" in text
+
     def test_a_process_that_has_the_port_is_named(self, terminal: str) -> None:
         held = "import sys; port = open(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
         with subprocess.Popen(

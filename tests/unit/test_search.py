@@ -209,3 +209,13 @@ def complete(storage: str) -> list[optuna.trial.FrozenTrial]:
         return optuna.load_study(study_name="shared", storage=storage).get_trials(states=COMPLETE)
     except (KeyError, optuna.exceptions.StorageInternalError):
         return []
+
+
+@pytest.mark.slow
+def test_a_sweep_takes_what_a_search_has_trained(place: Path) -> None:
+    """And trains it where no search has been; the second time nothing is left to train."""
+    command = [sys.executable, "-m", "tinydeploy", "sweep", "--train", "--board", "stm32f746", *POINT]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
+    assert "taken from the cache" in done.stderr
+    assert done.stdout.splitlines()[2].split()[-1] == "*"

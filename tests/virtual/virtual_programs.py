@@ -7,10 +7,13 @@ import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Literal
 
 from tinydeploy.boards import load_board
 from tinydeploy.cores import CORES
 from tinydeploy.virtual import VirtualBoard
+from tinydeploy.virtual.core import OnFault
+from tinydeploy.virtual.models.silicon import Silicon
 
 BOARDS = ("stm32f746", "nucleo_l4r5zi")
 _RAM = {"stm32f746": "0x20010000", "nucleo_l4r5zi": "0x20000000"}
@@ -198,13 +201,19 @@ def compile_program(
     return elf
 
 
-def boot(board: str, body: str, *flags: str, on_fault: str = "stop") -> VirtualBoard:
+def boot(
+    board: str,
+    body: str,
+    *flags: str,
+    on_fault: OnFault = "stop",
+    cycles: Silicon | Literal["shipped", "rules"] = "shipped",
+) -> VirtualBoard:
     """A virtual board with the program in flash, in reset."""
-    return VirtualBoard(load_board(board), compile_program(board, body, flags), on_fault=on_fault)  # type: ignore[arg-type]
+    return VirtualBoard(load_board(board), compile_program(board, body, flags), on_fault=on_fault, cycles=cycles)
 
 
 def boot_case(
-    board: str, cases: tuple[str, ...], which: int, *, before: str = "", on_fault: str = "stop"
+    board: str, cases: tuple[str, ...], which: int, *, before: str = "", on_fault: OnFault = "stop"
 ) -> VirtualBoard:
     """A board that runs one of several statements, each on a line of its own in a function ``case<n>``.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from tinydeploy.boards import Board
 from tinydeploy.errors import FirmwareFaultError
@@ -13,8 +14,13 @@ from tinydeploy.virtual.chips.chip import BootError
 from tinydeploy.virtual.core import CoreModel, OnFault
 from tinydeploy.virtual.ctrl_c import deferred_interrupt
 from tinydeploy.virtual.debug import Debugger
+from tinydeploy.virtual.decode import Block
 from tinydeploy.virtual.line import EIGHT_N_ONE, Format, transfer
+from tinydeploy.virtual.memory import Memory
+from tinydeploy.virtual.models import CycleModel, model_for
+from tinydeploy.virtual.models.silicon import Silicon, SiliconModel
 from tinydeploy.virtual.plain_image import read_image
+from tinydeploy.virtual.silicon_file import silicon_of
 from tinydeploy.virtual.system import System
 from tinydeploy.virtual.timeline import PS_PER_SECOND, Event
 from tinydeploy.virtual.watch import Call
@@ -24,7 +30,8 @@ from tinydeploy.virtual.wiring import Setup, setup_for
 class VirtualBoard:
     """A board running `firmware` (ELF, Intel HEX or plain bytes), in reset state.
 
-    The same input gives the same run, to the cycle.
+    The same input gives the same run, to the cycle. ``cycles``: by the constants that ship for the chip where there are
+    some, by the core's rules alone, or by given constants.
     With ``on_fault="stop"`` whatever silicon takes to a fault handler ends :meth:`run` with FirmwareFaultError; with
     ``"vector"`` the firmware's own handlers run. Everything that silicon fails at without telling (clocks too fast for
     the flash, a stack overflow, an unclocked peripheral) ends it in both, unless ``strict`` is off: firmware that runs
@@ -40,6 +47,7 @@ class VirtualBoard:
         *,
         on_fault: OnFault = "stop",
         strict: bool = True,
+        cycles: Silicon | Literal["shipped", "rules"] = "shipped",
         told: Callable[[str], None] = lambda _note: None,
     ) -> None:
         setup = board if isinstance(board, Setup) else setup_for(board)
@@ -54,9 +62,12 @@ class VirtualBoard:
         self._input: deque[int] = deque()
         self._arriving: Event | None = None
         image = read_image(firmware, chip.flash.address)
+        silicon = silicon_of(chip.part) if cycles == "shipped" else None if cycles == "rules" else cycles
+        model: CycleModel = SiliconModel(silicon) if silicon is not None else model_for(setup.core)
         self._core = CoreModel(
-            setup.core, chip.irq_count, image, chip.reset_hz, on_fault, self._breaks_a_rule if not strict else None
+            setup.core, chip.irq_count, image, chip.reset_hz, on_fault, model, None if strict else self._breaks_a_rule
         )
+        self.memory = Memory(self._core.counter, silicon, chip) if silicon is not None else None
         self._system = System(chip, wiring.hse_hz, self._core, self._emit, self._note, strict)
         self._system.load(image)
         self.reset()
@@ -143,6 +154,10 @@ class VirtualBoard:
         """The calls that returned since last taken, in the order of their return."""
         return self._core.watch.take()
 
+    def edges(self) -> Iterator[tuple[Block | None, Block, int]]:
+        """Every pair of blocks that ran, and how often: for fitting cycle models."""
+        return self._core.counter.edges()
+
     @property
     def instructions(self) -> int:
         """Instructions executed since power-on, exact."""
@@ -155,7 +170,7 @@ class VirtualBoard:
 
     @property
     def cycle_model(self) -> str:
-        """By what rules cycles are estimated."""
+        """By what rules cycles are estimated, and how far they were off where silicon was measured."""
         return self._core.model.statement
 
     def _breaks_a_rule(self, where: str, message: str) -> None:

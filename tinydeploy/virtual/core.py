@@ -19,7 +19,7 @@ from tinydeploy.virtual.exceptions import EXC_RETURN_MIN
 from tinydeploy.virtual.faults import KINDS, Fault
 from tinydeploy.virtual.image import FirmwareImage
 from tinydeploy.virtual.locate import accessing_instruction
-from tinydeploy.virtual.models import model_for
+from tinydeploy.virtual.models import CycleModel
 from tinydeploy.virtual.peripheral import Peripheral, SiliconError
 from tinydeploy.virtual.scs import SystemControl
 from tinydeploy.virtual.stack import StackWatch
@@ -46,12 +46,13 @@ class CoreModel:
         image: FirmwareImage,
         reset_hz: int,
         on_fault: OnFault,
+        model: CycleModel,
         lenient: Callable[[str, str], None] | None = None,
     ) -> None:
         self.image = image
         self.on_fault = on_fault
         self._lenient = lenient
-        self.model = model_for(core)
+        self.model = model
         self.cpu = Cpu(core)
         self.counter = BlockCounter(self.cpu, self.model)
         self.timeline = Timeline(self.counter, reset_hz)

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinydeploy.virtual import native
+from tinydeploy.virtual.chips.chip import Chip
 from tinydeploy.virtual.counter import BlockCounter
+from tinydeploy.virtual.models.silicon import CacheShape, Silicon
 
 _PARTS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class CacheShape:
-    """`sets` of `ways` lines, the least recently used of which gives way; a miss loads `sector_bytes` of the line.
-
-    Costs in cycles: ``miss``; ``sequential``, of a fetch right after the one before; ``access``, of every access.
-    """
-
-    sets: int
-    ways: int
-    line_bytes: int
-    sector_bytes: int
-    miss: float = 0.0
-    sequential: float = 0.0
-    access: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class CachedRegion:
-    """Addresses that the data cache serves; elsewhere than in flash a miss only takes its place."""
-
-    low: int
-    high: int
-    costs: bool
+_CACHED_RAM = ("SRAM", "AXI SRAM")  # of a Cortex-M7; the TCMs are not
 
 
 class Cache:
@@ -57,34 +34,52 @@ class Cache:
         )
 
 
-class Memory:
-    """Attaches caches to the hooks of a `counter`. ``unified``: fetches look into the data cache too."""
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Accesses to flash and what of them missed, and fetches that missed: the line after the one before, or another."""
 
-    def __init__(
-        self,
-        counter: BlockCounter,
-        data: CacheShape | None,
-        regions: Sequence[CachedRegion],
-        fetch: CacheShape | None,
-        code: tuple[int, int],
-        unified: bool = False,
-    ) -> None:
+    accesses: int
+    misses: int
+    sequential: int
+    fetch_misses: int
+
+
+class Memory:
+    """Attaches the caches of `silicon` to the hooks of a `counter`.
+
+    They are looked up as if always on; firmware that leaves them off is slower on silicon than here.
+    """
+
+    def __init__(self, counter: BlockCounter, silicon: Silicon, chip: Chip) -> None:
         state = counter.state
-        self.data = Cache(data) if data is not None else None
-        self.fetch = self.data if unified else Cache(fetch) if fetch is not None else None
-        if self.fetch is not None:
-            state.fetch = ctypes.pointer(self.fetch.state)
-            state.fetch_low, state.fetch_high = code
-        self._regions = (native.RegionState * max(1, len(regions)))()
-        if self.data is not None and regions:
-            for place, region in zip(self._regions, regions, strict=True):
-                place.low, place.high, place.costs = region.low, region.high, region.costs
-                place.data = ctypes.pointer(self.data.state)
-            state.regions = ctypes.cast(self._regions, ctypes.POINTER(native.RegionState))
-            state.region_count = len(regions)
-            counter.watch_accesses([(region.low, region.high - 1) for region in regions])
+        data, fetch = silicon.data, silicon.fetch
+        self._data = Cache(data) if data is not None else None
+        self._fetch = self._data if silicon.unified else Cache(fetch) if fetch is not None else None
+        flash = chip.flash
+        if self._fetch is not None:
+            state.fetch = ctypes.pointer(self._fetch.state)
+            state.fetch_low, state.fetch_high = flash.address, flash.address + flash.size_bytes
+        # A miss in RAM costs nothing here, but takes a line from the flash's data.
+        cached = [flash, *(r for r in chip.regions if silicon.core == "m7" and r.name in _CACHED_RAM)]
+        self._regions = (native.RegionState * len(cached))()
+        if self._data is None:
+            return
+        for place, region in zip(self._regions, cached, strict=True):
+            place.low, place.high, place.costs = region.address, region.address + region.size_bytes, region is flash
+            place.data = ctypes.pointer(self._data.state)
+        state.regions = ctypes.cast(self._regions, ctypes.POINTER(native.RegionState))
+        state.region_count = len(cached)
+        counter.watch_accesses([(region.address, region.address + region.size_bytes - 1) for region in cached])
 
     @property
-    def reads(self) -> list[int]:
-        """Accesses so far, by region."""
-        return [region.reads for region in self._regions]
+    def traffic(self) -> Traffic:
+        """What has gone over the bus so far."""
+        flash = self._regions[0]
+        fetch = self._fetch.state if self._fetch is not None and self._fetch is not self._data else None
+        sequential = int(fetch.sequential) if fetch is not None else 0
+        return Traffic(
+            int(flash.accesses),
+            int(flash.misses),
+            sequential,
+            int(fetch.misses) - sequential if fetch is not None else 0,
+        )

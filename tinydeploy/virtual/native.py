@@ -65,7 +65,8 @@ class RegionState(ctypes.Structure):
         ("low", ctypes.c_uint32),
         ("high", ctypes.c_uint32),
         ("data", ctypes.POINTER(CacheState)),
-        ("reads", ctypes.c_uint64),
+        ("accesses", ctypes.c_uint64),
+        ("misses", ctypes.c_uint64),
         ("costs", ctypes.c_uint32),
         ("unused", ctypes.c_uint32),
     )

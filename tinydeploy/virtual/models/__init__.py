@@ -18,14 +18,14 @@ class CycleModel(Protocol):
     exception_entry: int  # cycles from the interrupted instruction to the handler's first
     exception_return: int  # cycles from EXC_RETURN to the next instruction of the interrupted code
 
-    def cycles(self, previous: Block | None, block: Block) -> int:
+    def cycles(self, previous: Block | None, block: Block) -> float:
         """Cycles of one execution of `block`, entered from `previous` (None: after an exception or at the start).
 
         A taken branch from `previous` to `block` is charged here, as is what the last instructions of `previous` leave
         in the pipeline. At least 0.
         """
 
-    def prefix(self, block: Block, count: int) -> int:
+    def prefix(self, block: Block, count: int) -> float:
         """Cycles of the first `count` instructions of `block`: places an access within its block."""
 
 

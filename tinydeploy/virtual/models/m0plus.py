@@ -28,7 +28,12 @@ class CortexM0Plus:
 
     def prefix(self, block: Block, count: int) -> int:
         """Cycles of the first `count` instructions of `block`."""
-        return sum(map(_cost, block.instructions[:count]))
+        return self.straight(block.instructions[:count])
+
+    @staticmethod
+    def straight(instructions: tuple[Instruction, ...]) -> int:
+        """Cycles of straight-line code, without refills."""
+        return sum(map(_cost, instructions))
 
 
 def _cost(instruction: Instruction) -> int:

@@ -8,8 +8,8 @@ Zero wait states, no contention on the bus. Rules:
 - a taken branch costs its 1 plus a refill of 2 (the TRM's P is 1 to 3); also POP and LDR to the PC, TBB and TBH;
 - SDIV and UDIV 2 to 12 with the operands, which are not looked at: 7; DSB, DMB and ISB 4;
 - IT 1, folded to 0 after a 16-bit instruction; instructions that IT skips are charged as if they ran;
-- FPU: 1; multiply-accumulate 3; VDIV and VSQRT 14; VLDR and VSTR 1 + N, pipelined like LDR; VLDM and VSTM 1 + N;
-  one more when the next instruction reads the result of arithmetic.
+- FPU: 1; VMOV of two registers 2; multiply-accumulate 3; VDIV and VSQRT 14; VLDR and VSTR 1 + N, pipelined like LDR;
+  VLDM and VSTM 1 + N; one more when the next instruction reads the result of arithmetic.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ class CortexM4:
         if before is not None and "pc" in before.writes and (block.address != before.end or not before.conditional):
             total += REFILL_CYCLES
             before = None
-        return total + self._straight(before, block.instructions)
+        return total + self.straight(before, block.instructions)
 
     def prefix(self, block: Block, count: int) -> int:
         """Cycles of the first `count` instructions of `block`."""
-        return self._straight(None, block.instructions[:count])
+        return self.straight(None, block.instructions[:count])
 
     @staticmethod
-    def _straight(before: Instruction | None, instructions: tuple[Instruction, ...]) -> int:
+    def straight(before: Instruction | None, instructions: tuple[Instruction, ...]) -> int:
+        """Cycles of straight-line code after `before`, without refills."""
         total = 0
         for instruction in instructions:
             total += _cost(before, instruction)
@@ -65,6 +66,8 @@ def _cost(before: Instruction | None, instruction: Instruction) -> int:
         return stall + DIVIDE_CYCLES
     if kind == "it":
         return 0 if before is not None and before.size == 2 else 1
+    if instruction.mnemonic == "vmov" and len(instruction.operands) == 4:
+        return stall + 2
     if kind == "float":
         return stall + _VFP_LONG.get(instruction.mnemonic, 1)
     if instruction.mnemonic in ("dsb", "dmb", "isb"):

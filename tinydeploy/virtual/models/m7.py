@@ -18,11 +18,32 @@ All memory answers at once: zero wait states, caches always hit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tinydeploy.virtual.decode import Block, Instruction
 
 MISPREDICT_CYCLES = 8
 COMPUTED_BRANCH_CYCLES = 4
+_SHIFTS = ("lsl", "lsr", "asr", "ror", "ssat", "usat", "bfi", "bfc", "ubfx", "sbfx")
 _TAIL = 4  # instructions of the block before that can still hold this one back
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRules:
+    """What published figures tell beyond the rules above.
+
+    ``load_to_multiply``: cycles from a load to a multiply of what it loads, which reads its operands a stage later than
+    the ALU. ``shift_wait``: the shifter reads a stage earlier, so that shifting a fresh result waits so much longer.
+    ``folds_branches``: a predicted direct branch takes no slot.
+    """
+
+    load_to_multiply: int
+    shift_wait: int
+    folds_branches: bool
+
+
+UNCALIBRATED = IssueRules(2, 0, False)
+CALIBRATED = IssueRules(1, 1, True)
 
 
 class CortexM7:
@@ -36,7 +57,7 @@ class CortexM7:
     def cycles(self, previous: Block | None, block: Block) -> int:
         """Cycles of `block` after `previous`, as ``CycleModel`` states."""
         if previous is None:
-            return _schedule(block.instructions)
+            return issue_slots(block.instructions)
         before = previous.last
         branch = 0
         if "pc" in before.writes:
@@ -48,11 +69,11 @@ class CortexM7:
             elif before.mnemonic in ("b", "cbz", "cbnz") and _target(before) <= before.address:
                 branch = MISPREDICT_CYCLES
         tail = previous.instructions[-_TAIL:]
-        return branch + max(0, _schedule(tail + block.instructions) - _schedule(tail))
+        return branch + max(0, issue_slots(tail + block.instructions) - issue_slots(tail))
 
     def prefix(self, block: Block, count: int) -> int:
         """Cycles of the first `count` instructions of `block`."""
-        return _schedule(block.instructions[:count])
+        return issue_slots(block.instructions[:count])
 
 
 def _target(branch: Instruction) -> int:
@@ -107,18 +128,26 @@ def _pairs(first: Instruction, second: Instruction) -> bool:
     return not (shared - {"flags"} if second.kind == "branch" else shared)
 
 
-def _schedule(instructions: tuple[Instruction, ...]) -> int:
+def issue_slots(instructions: tuple[Instruction, ...], rules: IssueRules = UNCALIBRATED) -> int:
     """Issue slots, in cycles, of straight-line code."""
     ready: dict[str, int] = {}
+    for_multiply: dict[str, int] = {}  # where a multiply may have its operand sooner
+    computed: set[str] = set()  # registers that hold a result, not what was loaded
     accumulators: dict[str, int] = {}
     now = 0  # the cycle in which the next instruction may issue
     issued_at = -1
     first: Instruction | None = None
     for instruction in instructions:
+        if rules.folds_branches and instruction.mnemonic in ("b", "cbz", "cbnz"):
+            continue
         earliest = 0
         accumulator = _accumulator(instruction)
         for register in instruction.reads:
             available = ready.get(register, 0)
+            if instruction.kind == "multiply":
+                available = for_multiply.get(register, available)
+            elif register in computed and _shifts(instruction):
+                available += rules.shift_wait
             if register == accumulator and register in accumulators:
                 available = accumulators[register]
             earliest = max(earliest, available)
@@ -134,10 +163,19 @@ def _schedule(instructions: tuple[Instruction, ...]) -> int:
         latency = _latency(instruction)
         for register in instruction.writes:
             accumulators.pop(register, None)
+            for_multiply.pop(register, None)
             ready[register] = issue + (1 if register == instruction.base else latency)
+            (computed.discard if instruction.kind == "load" else computed.add)(register)
             if instruction.kind == "multiply":
                 accumulators[register] = issue + 1
+            elif instruction.kind == "load":
+                for_multiply[register] = issue + min(latency, rules.load_to_multiply)
     return now
+
+
+def _shifts(instruction: Instruction) -> bool:
+    """Does an ALU instruction send an operand through the shifter?"""
+    return instruction.kind == "alu" and (instruction.shift != 0 or instruction.mnemonic.startswith(_SHIFTS))
 
 
 def _accumulator(instruction: Instruction) -> str | None:

@@ -42,8 +42,9 @@ typedef struct {
 typedef struct {
     uint32_t low;
     uint32_t high;
-    cache *data; /* NULL: no cache */
-    uint64_t reads;
+    cache *data;
+    uint64_t accesses;
+    uint64_t misses;
     uint32_t costs; /* a miss costs time here; elsewhere it only takes its place */
     uint32_t unused;
 } region;
@@ -184,12 +185,11 @@ void td_access(void *uc, int kind, uint64_t address, int size_bytes, int64_t val
         if (address < r->low || address >= r->high) {
             continue;
         }
-        r->reads++;
-        if (r->data) {
-            c->cycles_256 += r->costs ? r->data->access_256 : 0;
-            if (!look_up(r->data, (uint32_t)address) && r->costs) {
-                c->cycles_256 += r->data->miss_256;
-            }
+        r->accesses++;
+        const int hit = look_up(r->data, (uint32_t)address);
+        r->misses += !hit;
+        if (r->costs) {
+            c->cycles_256 += r->data->access_256 + (hit ? 0 : r->data->miss_256);
         }
         break;
     }

@@ -1,0 +1,215 @@
+"""The virtual board against silicon: published MLPerf Tiny firmware, run and compared with its published latency.
+
+    python -m benchmarks.silicon FOLDER [--fit] [--only NUCLEO_L4R5ZI]
+
+FOLDER holds one or more checkouts of the results repositories of MLPerf Tiny (mlcommons/tiny_results_v1.1, v1.2), of
+which the submission of Bosch for five STM32 boards is used. Nothing of it is part of this project. The constants of
+each chip are fitted to ic, kws and ad; vww, and the variants max_performance and min_ram, are tests that no fit has
+seen. "left out" is the error of a case when the constants are fitted without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinydeploy.virtual import VirtualBoard
+from tinydeploy.virtual.models.events import EVENTS
+from tinydeploy.virtual.models.silicon import STRAIGHT, Silicon
+from tinydeploy.virtual.silicon_file import silicon_of
+from tinydeploy.virtual.wiring import Setup, setup_named
+
+BOARDS = {
+    "DISCO_F746NG": "stm32f746",
+    "NUCLEO_G0B1RE": "nucleo_g0b1re",
+    "NUCLEO_H7A3ZI": "nucleo_h7a3zi",
+    "NUCLEO_L4R5ZI": "nucleo_l4r5zi",
+    "NUCLEO_U575ZI": "nucleo_u575zi",
+}
+FITTED = ("ic", "kws", "ad")
+BAUDS = (921_600, 115_200)  # of v1.2, of v1.1
+BOOT_S = 5.0
+Counts = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image and what it took on silicon, in cycles an inference. ``variant``: max_performance and the like."""
+
+    board: str
+    release: str
+    model: str
+    variant: str
+    image: Path
+    measured: float
+
+    @property
+    def is_fitted(self) -> bool:
+        """Did the constants that ship see it?"""
+        return self.model in FITTED and not self.variant
+
+
+def cases(folder: Path) -> Iterator[Case]:
+    """Bosch's int8 images for the boards above, by their places in the repositories."""
+    for root in sorted(folder.glob("**/closed/bosch")):
+        for image in sorted(root.glob("code/**/*.bin")):
+            system, model = image.relative_to(root / "code").parts[:2]
+            board, _, variant = system.partition("_int8")
+            if board not in BOARDS or "_float" in system:
+                continue
+            text = (root / f"results/{system}/{model}/performance/results.txt").read_text()
+            per_second = re.search(r"Median throughput is\s+([\d.]+)", text)
+            described = json.loads((root / f"systems/{system}.json").read_text(), strict=False)
+            mhz = re.search(r"[\d.]+", described["Processor(s) Frequencies"])
+            assert per_second is not None, image
+            assert mhz is not None, image
+            release = next((part for part in reversed(root.parts) if "1." in part), root.parts[-3])
+            measured = float(mhz[0]) * 1e6 / float(per_second[1])
+            yield Case(board, release.rpartition("_")[2], model, variant.strip("_"), image, measured)
+
+
+def booted(setup: Setup, image: Path) -> VirtualBoard:
+    """The board once its firmware has said that it is ready."""
+    for baud in BAUDS:
+        device = VirtualBoard(setup, image, strict=False)
+        device.line_baud = baud
+        if b"m-ready" in answer(device, b"", BOOT_S):
+            return device
+    raise SystemExit(f"{image}: does not say m-ready; notes: {device.notes}")
+
+
+def answer(device: VirtualBoard, command: bytes, seconds: float = 60.0) -> bytes:
+    """What the firmware sends after `command`, up to m-ready."""
+    device.uart_send(command)
+    said, end_s = b"", device.time_s + seconds
+    while b"m-ready\r\n" not in said and device.time_s < end_s:
+        device.run(seconds, until_output=True)
+        said += device.uart_receive()
+    return said
+
+
+def counts(device: VirtualBoard, core: str) -> dict[str, float]:
+    """What the device has executed so far: straight-line cycles, events, and traffic by the constants' names."""
+    totals = dict.fromkeys(("straight", *EVENTS), 0.0)
+    for previous, block, runs in device.edges():
+        totals["straight"] += runs * STRAIGHT[core](previous, block.instructions)
+        for event, count in EVENTS.items():
+            totals[event] += runs * count(previous, block)
+    assert device.memory is not None
+    traffic = device.memory.traffic
+    return totals | {
+        "data_cache.access": traffic.accesses,
+        "data_cache.miss": traffic.misses,
+        "fetch_cache.miss": traffic.fetch_misses,
+        "fetch_cache.sequential": traffic.sequential,
+    }
+
+
+def inference(case: Case) -> Counts:
+    """The counts of one inference: what many take less what one takes, so that talking cancels."""
+    setup = setup_named(BOARDS[case.board])
+    device = booted(setup, case.image)
+    if b"m-name" not in answer(device, b"name%"):
+        raise SystemExit(f"{case.image}: does not answer name%")
+    answer(device, b"infer 1 0%")
+    marks = [counts(device, setup.core.name)]
+    many = 9 if case.model == "ad" else 3
+    for number in (1, many):
+        if b"m-results" not in answer(device, b"infer %d 0%%" % number):
+            raise SystemExit(f"{case.image}: does not infer")
+        marks.append(counts(device, setup.core.name))
+    first, second, third = marks
+    return {name: (third[name] - 2 * second[name] + first[name]) / (many - 1) for name in first}
+
+
+def constants(silicon: Silicon) -> dict[str, float]:
+    """The chip's constants by the names of `counts`, those that it has."""
+    shapes = {"data_cache": silicon.data, "fetch_cache": silicon.fetch}
+    found = dict(silicon.cycles)
+    for name, shape in shapes.items():
+        if shape is not None:
+            costs = {"miss": shape.miss, "sequential": shape.sequential, "access": shape.access}
+            found |= {f"{name}.{cost}": value for cost, value in costs.items() if value}
+    return found
+
+
+def predicted(counted: Counts, chosen: Mapping[str, float]) -> float:
+    """Cycles of one inference."""
+    return counted["straight"] + sum(counted[name] * value for name, value in chosen.items())
+
+
+def fitted(known: Sequence[tuple[Case, Counts]], names: Sequence[str]) -> dict[str, float]:
+    """The constants, none negative, with the least squares of relative errors."""
+    scale = np.array([1 / case.measured for case, _ in known])
+    wanted = np.array([case.measured - counted["straight"] for case, counted in known]) * scale
+    free = list(names)
+    while free:
+        matrix = np.array([[counted[name] for name in free] for _, counted in known]) * scale[:, None]
+        values = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
+        if (values >= 0).all():
+            return dict.fromkeys(names, 0.0) | dict(zip(free, map(float, values), strict=True))
+        del free[int(values.argmin())]
+    return dict.fromkeys(names, 0.0)
+
+
+def error(case: Case, counted: Counts, chosen: Mapping[str, float]) -> float:
+    """In per cent of what silicon took."""
+    return (predicted(counted, chosen) / case.measured - 1) * 100
+
+
+def summary(errors: Sequence[float]) -> str:
+    """Mean and worst."""
+    return f"{np.mean(np.abs(errors)):.1f} % mean, {np.max(np.abs(errors)):.1f} % worst" if errors else "-"
+
+
+def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> None:
+    """The table of one board."""
+    silicon = silicon_of(setup_named(BOARDS[board]).chip.part)
+    assert silicon is not None, board
+    shipped = constants(silicon)
+    seen = [item for item in known if item[0].is_fitted]
+    chosen = fitted(seen, list(shipped)) if refit else shipped
+    values = ", ".join(f"{name} {value:.2f}" for name, value in chosen.items())
+    print(f"\n{board}: {silicon.statement}\n{values}")
+    print(f"{'release':10}{'model':22}{'measured':>12}{'predicted':>12}{'error':>9}{'left out':>10}")
+    left_out, unseen = [], []
+    for case, counted in known:
+        off = error(case, counted, chosen)
+        alone = ""
+        if case.is_fitted and len(seen) > len(shipped):
+            others = [item for item in seen if item[0] is not case]
+            left_out.append(error(case, counted, fitted(others, list(shipped))))
+            alone = f"{left_out[-1]:+.1f} %"
+        elif not case.is_fitted:
+            unseen.append(off)
+            alone = "unseen"
+        name = f"{case.model} {case.variant}"
+        mega = predicted(counted, chosen) / 1e6
+        print(f"{case.release:10}{name:22}{case.measured / 1e6:10.3f} M{mega:10.3f} M{off:+7.1f} %{alone:>10}")
+    on_seen = summary([error(case, counted, chosen) for case, counted in seen])
+    print(f"fitted: {on_seen}; left out: {summary(left_out)}; unseen: {summary(unseen)}")
+
+
+def main() -> None:
+    """Run every image, a table per board."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="checkouts of the MLPerf Tiny results repositories")
+    parser.add_argument("--only", choices=BOARDS, help="one board")
+    parser.add_argument("--fit", action="store_true", help="fit the constants anew and show them; nothing is changed")
+    arguments = parser.parse_args()
+    found = [case for case in cases(arguments.folder) if arguments.only in (None, case.board)]
+    if not found:
+        parser.error(f"{arguments.folder}: no closed/bosch/code/*/*.bin below it for these boards")
+    for board in sorted({case.board for case in found}):
+        known = [(case, inference(case)) for case in found if case.board == board]
+        report(board, known, arguments.fit)
+
+
+if __name__ == "__main__":
+    main()

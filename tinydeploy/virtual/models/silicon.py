@@ -1,0 +1,116 @@
+"""Cycles of a chip as it is: the core's rules, and what branches, flash and caches add, by published figures.
+
+A chip's constants are in ``virtual/silicon/<name>.toml``: few, each with its reason. Static costs belong to an edge, a
+pair of blocks; waiting for memory is counted where it happens (``virtual/memory.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tinydeploy.virtual.decode import Block, Instruction
+from tinydeploy.virtual.models.events import EVENTS
+from tinydeploy.virtual.models.m0plus import CortexM0Plus
+from tinydeploy.virtual.models.m4 import CortexM4
+from tinydeploy.virtual.models.m7 import CALIBRATED, issue_slots
+
+Straight = Callable[[Block | None, tuple[Instruction, ...]], float]
+_TAIL = 4  # instructions of the block before that can still hold the next one back
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """`sets` of `ways` lines, the least recently used of which gives way; a miss loads `sector_bytes` of the line.
+
+    Costs in cycles: ``miss``; ``sequential``, of a fetch right after the one before; ``access``, of every access.
+    """
+
+    sets: int
+    ways: int
+    line_bytes: int
+    sector_bytes: int
+    miss: float = 0.0
+    sequential: float = 0.0
+    access: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """How far predictions were off on cases that the constants were not fitted to, in per cent."""
+
+    mean_percent: float
+    worst_percent: float
+    cases: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silicon:
+    """The constants of one chip at one clock. ``cycles``: by event (``models/events.py``).
+
+    ``data`` and ``fetch``: caches before the flash, none where it costs nothing; ``unified``: one cache for both.
+    """
+
+    name: str
+    chip: str
+    core: str
+    core_hz: int
+    wait_states: int
+    cycles: Mapping[str, float]
+    data: CacheShape | None
+    fetch: CacheShape | None
+    unified: bool
+    band: Band
+
+    @property
+    def statement(self) -> str:
+        """What a latency by these constants is worth."""
+        return (
+            f"{self.chip} at {self.core_hz / 1e6:g} MHz, {self.wait_states} flash wait states, calibrated: off by "
+            f"{self.band.mean_percent:g} % on average, {self.band.worst_percent:g} % at worst on {self.band.cases}"
+        )
+
+
+class SiliconModel:
+    """The cycle model of a calibrated chip."""
+
+    exception_entry = 12
+    exception_return = 10
+
+    def __init__(self, silicon: Silicon) -> None:
+        self.silicon = silicon
+        self.name = f"{silicon.chip}, calibrated"
+        self.statement = silicon.statement
+        self._straight = STRAIGHT[silicon.core]
+        self._events = [(EVENTS[event], cost) for event, cost in silicon.cycles.items()]
+
+    def cycles(self, previous: Block | None, block: Block) -> float:
+        """Cycles of `block` after `previous`, waiting for memory excepted."""
+        total = self._straight(previous, block.instructions)
+        return total + sum(cost * count(previous, block) for count, cost in self._events)
+
+    def prefix(self, block: Block, count: int) -> float:
+        """Cycles of the first `count` instructions of `block`."""
+        return self._straight(None, block.instructions[:count])
+
+
+def _m4(previous: Block | None, instructions: tuple[Instruction, ...]) -> float:
+    follows = previous is not None and instructions and instructions[0].address == previous.end
+    return CortexM4.straight(previous.last if previous is not None and follows else None, instructions)
+
+
+def _m33(_previous: Block | None, instructions: tuple[Instruction, ...]) -> float:
+    return len(instructions)
+
+
+def _m0plus(_previous: Block | None, instructions: tuple[Instruction, ...]) -> float:
+    return CortexM0Plus.straight(instructions)
+
+
+def _m7(previous: Block | None, instructions: tuple[Instruction, ...]) -> float:
+    tail = previous.instructions[-_TAIL:] if previous is not None else ()
+    return max(0, issue_slots(tail + instructions, CALIBRATED) - issue_slots(tail, CALIBRATED))
+
+
+# By core: cycles of straight-line code without waiting for memory.
+STRAIGHT: dict[str, Straight] = {"m4": _m4, "m33": _m33, "m0plus": _m0plus, "m7": _m7}

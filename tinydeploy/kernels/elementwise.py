@@ -91,32 +91,39 @@ def add_dsp(op: Add, graph: Graph) -> Implementation | None:
         "kind": "sum",
         "doubled": f"{minus}{names[0]} * (1 << {LEFT_SHIFT}) + table[(uint8_t){names[1]}]",
     }
-    return _rescaled(op, op.multiplier, form, (Constant("table", "int32_t", table),))
+    table_of_operand = Constant("table", "int32_t", table)
+    return _implementation("td_binary_s8_dsp", op, {**_rescaled(op), **form}, (table_of_operand,))
 
 
 def mul_dsp(op: Mul, graph: Graph) -> Implementation | None:
-    """MUL with the product rescaled by one rounding high multiplication."""
+    """MUL with the product rescaled by one rounding high multiplication; four elements at a time where a run of them
+    has both operands' elements side by side, or one of an operand."""
     if not 1 <= -op.multiplier.shift <= 22:
         return None
     a, b = op.operands
-    return _rescaled(op, op.multiplier, {"kind": "product", "doubled": f"2 * {_over('a', a)} * {_over('b', b)}"}, ())
+    size, *steps = broadcast_loops(op)[-1]
+    if size < 4 or max(steps) > 1:
+        doubled = f"2 * {_over('a', a)} * {_over('b', b)}"
+        return _implementation("td_binary_s8_dsp", op, {**_rescaled(op), "kind": "product", "doubled": doubled})
+    form: Shape = {
+        "a_single": steps[0] == 0,
+        "b_single": steps[1] == 0,
+        "a_zero": a.zero_point,
+        "b_zero": b.zero_point,
+        "signed": (a.zero_point, b.zero_point) not in ((-128, -128), (127, 127)),
+    }
+    return _implementation("td_mul_s8_dsp", op, {**_rescaled(op), **form})
 
 
-def _rescaled(op: BinaryOp, multiplier: Multiplier, form: Shape, constants: tuple[Constant, ...]) -> Implementation:
-    right = -multiplier.shift
-    return _implementation(
-        "td_binary_s8_dsp",
-        op,
-        {
-            **form,
-            "mantissa": multiplier.mantissa,
-            "offset": (1 << (right - 1)) + (op.output_zero_point << right),
-            "shift": right,
-            "act_min": op.act_min,
-            "act_max": op.act_max,
-        },
-        constants,
-    )
+def _rescaled(op: Add | Mul) -> Shape:
+    right = -op.multiplier.shift
+    return {
+        "mantissa": op.multiplier.mantissa,
+        "offset": (1 << (right - 1)) + (op.output_zero_point << right),
+        "shift": right,
+        "act_min": op.act_min,
+        "act_max": op.act_max,
+    }
 
 
 def subtract(op: Add, graph: Graph) -> Implementation:

@@ -63,8 +63,9 @@ CORES: dict[str, Core] = {
         Core(
             name="m7",
             title="Cortex-M7",
-            # Single precision: the F74x parts have no double-precision FPU, and one spelling serves every M7.
-            zig_cpu="cortex_m7+fp_armv8d16sp",
+            # Single precision: the F74x parts have no double-precision FPU, and one spelling serves every M7. The M4's
+            # name for the order of instructions: tuned for the M7, C takes up to 0.1 % more, in no fewer cycles.
+            zig_cpu="cortex_m4+fp_armv8d16sp",
             zig_target="thumb-freestanding-eabihf",
             gcc_flags=("-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"),
             dsp=True,

@@ -191,6 +191,7 @@ def _context(
             {"choice": choice, "arena_bytes": program.plan.arena_bytes, "constants_bytes": program.constants_bytes}
             for choice, program in zip(choices, programs, strict=True)
         ],
+        "mve": any(program.core is not None and program.core.mve for program in programs),
         "conditional": [choice for choice in choices if choice.condition is not None],
         "c_files": sorted(path for path in sources if path.endswith(".c")),
         "sample_input": _numbers(source.sample),

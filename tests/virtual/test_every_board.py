@@ -9,6 +9,7 @@ from support.link.projects import small_model, write_board_project
 
 from tinydeploy.bench import bench
 from tinydeploy.boards import Board, list_boards
+from tinydeploy.doctor import ask, device_findings
 from tinydeploy.session import Session
 from tinydeploy.transport import VirtualTransport
 from tinydeploy.verify import verify
@@ -27,6 +28,8 @@ def test_the_board_boots_proves_the_model_and_measures_it(board: Board, tmp_path
     assert device.core_hz == board.clock.hclk_hz
     samples = project.samples().inputs
     assert verify(project, session, samples[:1]).passed
+    found = device_findings(ask(session, [board]), [board], project)
+    assert {finding.level for finding in found} == {"ok", "note"}, found
     measured = bench(project, session, image, count=2)
     session.close()
     assert measured.exact

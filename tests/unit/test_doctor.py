@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from tinydeploy.doctor import tool_findings as findings_of_tools
 from tinydeploy.doctor_report import diagnosis_json
 from tinydeploy.memory_state import memory_state, state_registers
 from tinydeploy.ports import Port, boards_behind, holders, refused_by, udev_rules
-from tinydeploy.protocol import About, DeviceInfo
+from tinydeploy.protocol import About, DeviceInfo, parse_about
 
 BOARD = load_board("stm32f746")
 INFO = DeviceInfo(
@@ -90,6 +91,15 @@ def test_a_board_without_a_register_has_no_state_of_it(board: object) -> None:
     assert all(state.accelerators.values())
     assert (state.wait_states is None) == (addresses[3] == 0)
     assert (state.fpu is None) == (addresses[2] == 0) == (known.core.fpu == "none")
+
+
+def test_the_answer_is_read_and_may_grow() -> None:
+    registers = struct.pack("<5I", 1, 2, 3, 4, 5)
+    expected = About(1, 2, 3, 4, 5, "dsp", "a compiler", "-O3")
+    assert parse_about(registers + b"dsp\na compiler\n-O3") == expected
+    assert parse_about(registers + b"dsp\na compiler\n-O3\nof later versions") == expected
+    assert parse_about(registers + b"dsp\na compiler") is None
+    assert parse_about(registers[:-1]) is None
 
 
 def test_tools_that_the_board_takes_are_looked_for() -> None:

@@ -75,6 +75,7 @@ EXCHANGES = (
         parse=protocol.parse_refusal, value=Refusal(2, 0),
     ),
     _refused("a request of another session", 3, "01 00000000 0100", 2, SESSION, session=0x4321),
+    Exchange("how the core runs", 8, "", ((0x88, None),)),  # its compiler is this machine's
     _refused("an unknown type", 0x42, "", 3, 0x42),
     Exchange(
         "a piece of input", 2, "10000000 aabb", ((0x82, ""),), packed=protocol.pack_write_input(16, b"\xaa\xbb"),

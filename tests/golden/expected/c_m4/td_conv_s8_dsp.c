@@ -25,7 +25,7 @@ typedef void (*td_conv_s8_block)(const int8_t *run, int8_t *output, const uint32
  * A patch: 3 rows, `pitch` bytes apart, of 3 bytes in each of 3 columns, to words that take the columns in turn. Four
  * bytes become the halfwords (0, 2) and (1, 3), and the weights are packed in this order. What is left of each run follows after all runs.
  */
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
 __attribute__((naked, used)) static void td_conv_s8_gather1(void) {
     __asm volatile(
         "ldrsb r4, [r0, #0]\n"
@@ -97,7 +97,7 @@ static void td_conv_s8_gather1(const int8_t *run, uint32_t *patch, int32_t pitch
  * A patch: 1 row, `pitch` bytes apart, of 4 bytes in each of 3 columns, to words that take the columns in turn. Four
  * bytes become the halfwords (0, 2) and (1, 3), and the weights are packed in this order.
  */
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
 __attribute__((naked, used)) static void td_conv_s8_gather2(void) {
     __asm volatile(
         "ldr r7, [r0, #0]\n"
@@ -146,24 +146,23 @@ __attribute__((used)) static void td_conv_s8_gather3(const int8_t *run, uint32_t
 /*
  * `count` blocks of 3 output pixels with 4 channels, 2 at a time. 5 words of weights for each of 1 tap and channel.
  */
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
 __attribute__((naked)) static void td_conv_s8_block1(const int8_t *run __attribute__((unused)), int8_t *output __attribute__((unused)),
         const uint32_t *weights __attribute__((unused)), const void *end __attribute__((unused)),
         uint32_t *patch __attribute__((unused)), int32_t count __attribute__((unused)), int32_t pitch __attribute__((unused))) {
     __asm volatile(
         "push {r4-r11, lr}\n"
-        "sub sp, #28\n"
-        "str r1, [sp, #0]\n"
-        "str r3, [sp, #8]\n"
-        "str r2, [sp, #24]\n"
+        "vmov s0, r1\n"
+        "vmov s1, r3\n"
+        "vmov s2, r2\n"
         "0:\n"
-        "str r0, [sp, #20]\n"
-        "ldr r1, [sp, #64]\n"
-        "ldr r2, [sp, #72]\n"
+        "vmov s3, r0\n"
+        "ldr r1, [sp, #36]\n"
+        "ldr r2, [sp, #44]\n"
         "bl td_conv_s8_gather1\n"
-        "ldr r0, [sp, #64]\n"
-        "ldr r2, [sp, #24]\n"
-        "ldr r1, [sp, #0]\n"
+        "ldr r0, [sp, #36]\n"
+        "vmov r2, s2\n"
+        "vmov r1, s0\n"
         "1:\n"
         "ldm r2!, {r5, r8, r12, lr}\n"
         "ldm r0!, {r9, r10, r11}\n"
@@ -224,26 +223,25 @@ __attribute__((naked)) static void td_conv_s8_block1(const int8_t *run __attribu
         "ssat r6, #8, r6, asr #10\n"
         "strb r6, [r1, #1]\n"
         "strb r3, [r1], #2\n"
-        "ldr r0, [sp, #64]\n"
-        "ldr r3, [sp, #8]\n"
+        "ldr r0, [sp, #36]\n"
+        "vmov r3, s1\n"
         "cmp r2, r3\n"
         "bne 1b\n"
-        "ldr r0, [sp, #20]\n"
-        "ldr r2, [sp, #68]\n"
+        "vmov r0, s3\n"
+        "ldr r2, [sp, #40]\n"
         "add r1, r1, #8\n"
-        "str r1, [sp, #0]\n"
+        "vmov s0, r1\n"
         "add r0, r0, #6\n"
         "subs r2, #1\n"
-        "str r2, [sp, #68]\n"
+        "str r2, [sp, #40]\n"
         "bne 0b\n"
-        "add sp, #28\n"
         "pop {r4-r11, pc}\n"
         );
 }
 #else
 static void td_conv_s8_block1(const int8_t *run, int8_t *output, const uint32_t *weights, const void *rest, uint32_t *patch,
         int32_t count, int32_t pitch) {
-    const uint32_t *end = rest;
+    const uint32_t *end = (const uint32_t *)rest;
     for (; count > 0; count--, run += 6, output += 12) {
         int8_t *out = output;
         td_conv_s8_gather1(run, patch, pitch);
@@ -283,23 +281,22 @@ static void td_conv_s8_block1(const int8_t *run, int8_t *output, const uint32_t 
 /*
  * `count` blocks of 3 output pixels with 4 channels, 2 at a time. 2 words of weights for each of 1 tap and channel.
  */
-#if defined(__ARM_FEATURE_DSP)
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
 __attribute__((naked)) static void td_conv_s8_block2(const int8_t *run __attribute__((unused)), int8_t *output __attribute__((unused)),
         const uint32_t *weights __attribute__((unused)), const void *end __attribute__((unused)),
         uint32_t *patch __attribute__((unused)), int32_t count __attribute__((unused)), int32_t pitch __attribute__((unused))) {
     __asm volatile(
         "push {r4-r11, lr}\n"
-        "sub sp, #28\n"
-        "str r1, [sp, #0]\n"
-        "str r3, [sp, #8]\n"
-        "str r2, [sp, #24]\n"
+        "vmov s0, r1\n"
+        "vmov s1, r3\n"
+        "vmov s2, r2\n"
         "0:\n"
-        "str r0, [sp, #20]\n"
-        "ldr r1, [sp, #64]\n"
+        "vmov s3, r0\n"
+        "ldr r1, [sp, #36]\n"
         "bl td_conv_s8_gather2\n"
-        "ldr r0, [sp, #64]\n"
-        "ldr r2, [sp, #24]\n"
-        "ldr r1, [sp, #0]\n"
+        "ldr r0, [sp, #36]\n"
+        "vmov r2, s2\n"
+        "vmov r1, s0\n"
         "1:\n"
         "ldm r2!, {r5, r8, r12, lr}\n"
         "ldm r0!, {r9, r10, r11}\n"
@@ -349,26 +346,25 @@ __attribute__((naked)) static void td_conv_s8_block2(const int8_t *run __attribu
         "asr lr, lr, r11\n"
         "ssat lr, #8, lr\n"
         "strb lr, [r1], #2\n"
-        "ldr r0, [sp, #64]\n"
-        "ldr r3, [sp, #8]\n"
+        "ldr r0, [sp, #36]\n"
+        "vmov r3, s1\n"
         "cmp r2, r3\n"
         "bne 1b\n"
-        "ldr r0, [sp, #20]\n"
-        "ldr r2, [sp, #68]\n"
+        "vmov r0, s3\n"
+        "ldr r2, [sp, #40]\n"
         "add r1, r1, #8\n"
-        "str r1, [sp, #0]\n"
+        "vmov s0, r1\n"
         "add r0, r0, #12\n"
         "subs r2, #1\n"
-        "str r2, [sp, #68]\n"
+        "str r2, [sp, #40]\n"
         "bne 0b\n"
-        "add sp, #28\n"
         "pop {r4-r11, pc}\n"
         );
 }
 #else
 static void td_conv_s8_block2(const int8_t *run, int8_t *output, const uint32_t *weights, const void *rest, uint32_t *patch,
         int32_t count, int32_t pitch) {
-    const uint32_t *end = rest;
+    const uint32_t *end = (const uint32_t *)rest;
     for (; count > 0; count--, run += 12, output += 12) {
         int8_t *out = output;
         td_conv_s8_gather2(run, patch, pitch);
@@ -414,10 +410,10 @@ typedef struct {
     int32_t count, first, last, step, step_bytes, span;
 } td_conv_s8_blocks;
 
-/* A layer whose windows move over rows, reading each pixel's channels from `from` on. `edge`, with rows of `pitch` bytes,
- * holds the patch of a block at the input's border with padding around it. */
+/* A layer whose windows move over rows, reading each pixel's channels from `from` on. `edge`, with rows of `pitch` bytes
+ * in whole words, holds the patch of a block at the input's border with padding around it. */
 typedef struct {
-    td_conv_s8_blocks blocks[2];
+    td_conv_s8_blocks blocks[3];
     int32_t out_h, in_h, in_w, in_c, kernel_h, stride_h, pad_h, pad_w, zero_point, pitch;
 } td_conv_s8_rows;
 
@@ -440,7 +436,7 @@ static __attribute__((noinline)) void td_conv_s8_all_rows(const td_conv_s8_rows 
     for (int32_t oy = 0; oy < s->out_h; oy++) {
         const int32_t y0 = oy * s->stride_h - s->pad_h;
         int32_t x0 = -s->pad_w;
-        for (const td_conv_s8_blocks *part = s->blocks; part != s->blocks + 2; part++) {
+        for (const td_conv_s8_blocks *part = s->blocks; part != s->blocks + 3; part++) {
             for (int32_t i = 0; i < part->count;) {
                 int32_t blocks = part->last - i;
                 if (i >= part->first && blocks > 0 && y0 >= 0 && y0 <= s->in_h - s->kernel_h) {
@@ -465,9 +461,9 @@ void *scratch) {
         {
             {td_conv_s8_block1, 1, 0, 1, 6, 12, 7},
         },
-        3, 7, 7, 1, 3, 2, 0, 0, -128, 7,
+        3, 7, 7, 1, 3, 2, 0, 0, -128, 8,
     };
-    uint32_t *patch = scratch;
+    uint32_t *patch = (uint32_t *)scratch;
     int8_t *frame = (int8_t *)scratch + 60;
     /* The input is small: all of it with its padding. */
     __builtin_memset(frame, -128, 49);
@@ -480,13 +476,13 @@ void *scratch) {
 
 void td_conv_s8_dsp_3x3x4_1x1_4(const int8_t *input, int8_t *output, const uint32_t *weights,
 void *scratch) {
-    td_conv_s8_block2(input + 0, output + 0, weights, weights + 24, scratch, 3, 0);
+    td_conv_s8_block2(input + 0, output + 0, weights, weights + 24, (uint32_t *)scratch, 3, 0);
 }
 
 static void td_conv_s8_dsp_1x4_3_block1(const int8_t *run, int8_t *output, const uint32_t *weights, const void *rest,
         uint32_t *patch, int32_t count, int32_t pitch) {
     for (; count > 0; count--, run += 0, output += 0) {
-        const td_right_channel *channels = rest;
+        const td_right_channel *channels = (const td_right_channel *)rest;
         const uint32_t *w = weights;
         td_conv_s8_gather3(run, patch, pitch);
         for (int32_t oc = 0; oc < 3; oc += 2, channels += 2) {
@@ -510,6 +506,6 @@ static void td_conv_s8_dsp_1x4_3_block1(const int8_t *run, int8_t *output, const
 
 void td_conv_s8_dsp_1x4_3(const int8_t *input, int8_t *output, const uint32_t *weights,
 const td_right_channel *channels, void *scratch) {
-    td_conv_s8_dsp_1x4_3_block1(input + 0, output + 0, weights, channels, scratch, 1, 0);
+    td_conv_s8_dsp_1x4_3_block1(input + 0, output + 0, weights, channels, (uint32_t *)scratch, 1, 0);
 }
 

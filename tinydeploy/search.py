@@ -93,9 +93,11 @@ def search(
 ) -> Search:
     """Go on with `study` in `storage`, or begin it, until it has `trials` trained networks, whoever trained them.
 
-    FitError when nothing but hopeless networks turn up; UsageError when the storage cannot be had, or holds a study of
-    that name that searches something else. KeyboardInterrupt passes through; what it interrupted is tried again.
+    FitError when nothing but hopeless networks turn up; UsageError when a network of the space is none, when the
+    storage cannot be had, or holds a study of that name that searches something else. KeyboardInterrupt passes through;
+    what it interrupted is tried again.
     """
+    space.require_sense(board)
     optuna = import_optuna()
     asked = json.dumps([board.name, objectives, repr(limits), space.text()])
     directions = ["maximize" if OBJECTIVES[one] else "minimize" for one in objectives]

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinydeploy import zoo
+from tinydeploy.arithmetic import require_possible
 from tinydeploy.boards import Board
+from tinydeploy.errors import FitError, UsageError
 from tinydeploy.job import Job
+from tinydeploy.sweep import grid
 
 if TYPE_CHECKING:
     import optuna
@@ -49,6 +52,19 @@ class Space:
             options=tuple(chosen),
             method=dataclasses.replace(method, **free),
         )
+
+    def require_sense(self, board: Board) -> None:
+        """UsageError or FitError where a value is out of range, or not one of the networks can be."""
+        specs = grid(self.archs, self.alphas, self.sizes, channels=self.job.channels, options=self.options)
+        first: UsageError | FitError | None = None
+        for spec in specs:
+            try:
+                require_possible(spec, board)
+                return
+            except (UsageError, FitError) as error:
+                first = first or error
+        assert first is not None
+        raise first
 
     def text(self) -> str:
         """All of it but the data's place, as text: who joins must search the same."""

@@ -24,7 +24,7 @@ def import_optuna() -> Any:
         import optuna
     except ImportError as error:
         raise ToolchainError("searching needs Optuna, which is missing: pip install 'tinydeploy[search]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what fails is raised, and said once
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna
 

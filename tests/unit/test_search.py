@@ -30,6 +30,7 @@ from tinydeploy.search_space import Space, build_arguments
 from tinydeploy.sweep import Limits
 
 BOARD = load_board("stm32f746")
+SPACE = Space(("ds_cnn",), (0.05, 0.1), ((12, 0),), (), Job(dataset="digits"))
 # One network, one setting: whoever trains it first spares the others the work.
 POINT = (
     *("--arch", "ds_cnn", "--alpha", "0.05", "--input-size", "12", "--dataset", "digits", "--epochs", "1"),
@@ -84,16 +85,39 @@ def test_build_takes_what_was_drawn_from_the_cache() -> None:
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, limits: Limits, **given: object) -> Search:
     monkeypatch.chdir(folder)
-    asked = {"objectives": ("accuracy", "latency"), "trials": 1, "study": "s", "storage": "sqlite:///build/s.db"}
+    asked: dict[str, object] = {
+        "objectives": ("accuracy", "latency"),
+        "trials": 1,
+        "study": "s",
+        "storage": "sqlite:///build/s.db",
+    }
+    asked |= {"space": SPACE}
     return search(
-        Space(("ds_cnn",), (0.05, 0.1), ((12, 0),), (), Job(dataset="digits")),
-        BOARD,
+        board=BOARD,
         limits=limits,
         cache=folder,
         progress=ignore_progress,
         stage=lambda text: None,
         **{**asked, **given},  # type: ignore[arg-type]
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"alphas": (0.1, 1.5)}, "--alpha 1.5 is out of range"),
+        ({"archs": ("mobilenet_v1",), "sizes": ((8, 0),)}, "mobilenet_v1 cannot take 8x8 pixels"),
+        ({"options": (("depht", "8"),)}, "ds_cnn has no option --depht"),
+        ({"archs": ("resnet",), "alphas": (1.0,), "sizes": ((640, 0),)}, "The nearest that may fit"),
+    ],
+)
+def test_a_space_of_nothing_is_refused_before_a_study_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], said: str
+) -> None:
+    given = {"archs": ("ds_cnn",), "alphas": (0.1,), "sizes": ((12, 0),), "options": (), "job": Job(dataset="digits")}
+    with pytest.raises((UsageError, FitError), match=said):
+        run(tmp_path, monkeypatch, Limits(), space=Space(**{**given, **changes}))  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_afforded_is_never_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,13 +135,9 @@ def test_what_a_perfect_network_already_beats_is_never_trained(tmp_path: Path, m
         run(tmp_path, monkeypatch, Limits(latency_ms=1e-4))
     study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/build/s.db")
     study.add_trial(optuna.trial.create_trial(values=[1.0, 1e-6]))
-    study.set_user_attr("asked", json.dumps([BOARD.name, ["accuracy", "latency"], repr(Limits()), _text()]))
+    study.set_user_attr("asked", json.dumps([BOARD.name, ["accuracy", "latency"], repr(Limits()), SPACE.text()]))
     with pytest.raises(FitError, match="could not beat trial 2 even if never wrong"):
         run(tmp_path, monkeypatch, Limits(), trials=2)
-
-
-def _text() -> str:
-    return Space(("ds_cnn",), (0.05, 0.1), ((12, 0),), (), Job(dataset="digits")).text()
 
 
 @pytest.mark.parametrize("given", [{"objectives": ("accuracy",)}, {"objectives": ("accuracy", "ram")}])

@@ -65,9 +65,9 @@ def test_samples_have_the_same_bytes_on_another_day(model: Path, monkeypatch: py
 
 def test_a_wrong_compiler_is_caught_by_the_proof(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One bit of one tensor in the numpy reference, and the build stops before anything is written."""
-    from tinydeploy import reference
+    from tinydeploy import proof
 
-    right = reference.run_graph
+    right = proof.run_graph
 
     def wrong(graph: object, data: object) -> object:
         values = dict(right(graph, data))  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def test_a_wrong_compiler_is_caught_by_the_proof(model: Path, monkeypatch: pytes
         values[last] = values[last] ^ 1
         return values
 
-    monkeypatch.setattr(reference, "run_graph", wrong)
+    monkeypatch.setattr(proof, "run_graph", wrong)
     with pytest.raises(TinydeployError, match="gives other values than TFLite Micro"):
         build(Request("stm32f746", model=model))
     assert not Path("build").exists()

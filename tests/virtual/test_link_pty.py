@@ -17,7 +17,6 @@ from tinydeploy.errors import LinkError
 from tinydeploy.exchange import Timing
 from tinydeploy.session import Session
 from tinydeploy.transport import SerialTransport
-from tinydeploy.virtual import VirtualBoard
 from tinydeploy.virtual.pty import serve
 
 # On a busy machine the emulated board is many times slower than a real one.
@@ -45,7 +44,7 @@ def served(board: FaultyBoard) -> Iterator[str]:
 
 
 def test_inferences_through_a_lossy_pseudo_terminal_are_right(subject: Subject) -> None:
-    board = FaultyBoard(VirtualBoard(subject.board, subject.project.elf), FAULTS, seed=4)
+    board = FaultyBoard(subject.new_board(), FAULTS, seed=4)
     with served(board) as port:
         session = Session(SerialTransport(port), timing=PATIENT, new_session=itertools.count(1).__next__)
         session.hello()
@@ -57,7 +56,7 @@ def test_inferences_through_a_lossy_pseudo_terminal_are_right(subject: Subject) 
 
 def test_a_cable_that_was_pulled_is_told_and_the_next_session_works(subject: Subject) -> None:
     """The first session ends without a word, so the board may still be at the higher rate."""
-    board = FaultyBoard(VirtualBoard(subject.board, subject.project.elf), Faults(), seed=1)
+    board = FaultyBoard(subject.new_board(), Faults(), seed=1)
     with served(board) as port:
         session = Session(SerialTransport(port), timing=PATIENT)
         session.hello()

@@ -40,7 +40,7 @@ def device_on_a_pty(program: Path | None = None) -> Iterator[tuple[str, subproce
         assert b"runtime error" not in words, words.decode(errors="replace")
 
 
-_SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint32)
+SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint32)
 
 
 def garbled(data: bytes, sender_baud: int, receiver_baud: int) -> bytes:
@@ -68,7 +68,7 @@ class InProcessTransport:
         self._library = ctypes.CDLL(str(device_library()))
         self._to_host = b""
         self._now_s = 0.0
-        self._sink = _SINK(self._receive)
+        self._sink = SINK(self._receive)
         self.reset()
 
     def reset(self) -> None:

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from support.link.faults import Faults, somebody_elses_bytes, strikes
+from support.link.native_board import NativeBoard
 from tinydeploy.errors import LinkError
 from tinydeploy.transport import VirtualTransport
 from tinydeploy.virtual import VirtualBoard
@@ -50,7 +51,7 @@ class FaultyBoard:
     ``pulled``: the port is gone. The cable may also be loose without that: then bytes are lost and nobody says so.
     """
 
-    def __init__(self, board: VirtualBoard, faults: Faults, seed: int) -> None:
+    def __init__(self, board: VirtualBoard | NativeBoard, faults: Faults, seed: int) -> None:
         self.board = board
         self.faults = faults
         self.pulled = False

@@ -75,9 +75,13 @@ def decoder_program() -> Path:
 @functools.cache
 def device_library() -> Path:
     """The device as a shared library, for deterministic tests in this process."""
-    model = _NATIVE / "model"
-    sources = [_FIRMWARE / "link.c", _FIRMWARE / "frame.c", _NATIVE / "inprocess.c", model / "model.c"]
-    return _compile(_folder() / "device.so", sources, (model,), "-shared", "-fPIC")
+    return device_library_of(_NATIVE / "model", _folder() / "device.so")
+
+
+def device_library_of(model: Path, out: Path) -> Path:
+    """The firmware's link around the sources in the folder `model`, as the shared library `out`."""
+    sources = [_FIRMWARE / "link.c", _FIRMWARE / "frame.c", _NATIVE / "inprocess.c", *sorted(model.rglob("*.c"))]
+    return _compile(out, sources, (model,), "-shared", "-fPIC")
 
 
 @functools.cache

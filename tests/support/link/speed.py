@@ -24,9 +24,9 @@ class Speed:
 
 
 def large_input_project(folder: Path, board: Board) -> Project:
-    """A model whose input, 4,800 bytes, is larger than the device's receive ring."""
+    """A model whose input, 3,072 bytes, is larger than the device's receive ring."""
     net = Net(seed=5)
-    at = net.mean(net.input((1, 40, 40, 3)))
+    at = net.mean(net.input((1, 32, 32, 3)))
     project, _ = write_board_project(folder, net.done(net.fully_connected(at, 2)), board)
     return project
 

@@ -260,7 +260,7 @@ def _frame(op: Conv2D, sizes: Mapping[str, int], cut: Cut, choices: Choices) -> 
     in_c = sizes["in_c"]
     frame_h = (sizes["out_h"] - 1) * stride_h + kernel_h
     frame_w = (sizes["out_w"] - 1) * stride_w + kernel_w
-    # A block's rows are filled word by word.
+    # In whole words, so that every row of a block's patch is aligned as the first.
     pitch = -(-((max(cut.sizes) - 1) * stride_w + kernel_w) * in_c // 4) * 4
     whole = frame_h * frame_w * in_c
     framed = bool(sizes["padded"]) and whole <= choices.copied_bytes

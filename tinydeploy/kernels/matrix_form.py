@@ -52,7 +52,9 @@ class Choices:
 
 BALANCED = Choices()
 CHOICES: dict[Optimize, Choices] = {
-    "speed": Choices(unroll_words=33, straight_words=64, rest_words=24),
+    "speed": Choices(
+        unroll_words=33, straight_words=64, often_words=128, turn_words=64, rest_words=24, single_words=1 << 31
+    ),
     "balanced": BALANCED,
     "ram": BALANCED,
     "flash": Choices(

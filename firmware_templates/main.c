@@ -22,7 +22,7 @@ _Static_assert(sizeof MODEL_NAME <= 256, "the link sends names of at most 255 by
 /* What the compiler was told that the core has, and so what the kernels use. */
 #ifdef __ARM_FEATURE_MVE
 #define KERNELS "mve"
-#elif defined __ARM_FEATURE_DSP
+#elif defined __ARM_FEATURE_DSP && defined __ARM_FP
 #define KERNELS "dsp"
 #else
 #define KERNELS "portable"

@@ -45,6 +45,9 @@ def generate(
     def placed(tensor: int) -> tuple[Tensor, int | None]:
         return program.graph.tensors[tensor], program.plan.tensors.get(tensor)
 
+    def stated(tensor: int) -> dict[str, Any]:
+        return manifest_tensor(*placed(tensor), program.plan.pitches.get(tensor))
+
     names = name_all(program)
     steps = [step_context(program, number, names) for number in range(len(program.steps))]
     context = {
@@ -84,8 +87,8 @@ def generate(
         "model_sha256": program.graph.sha256,
         "fingerprint": fingerprint,
         "core": program.core.name if program.core else None,
-        "input": manifest_tensor(*placed(program.graph.input)),
-        "output": manifest_tensor(*placed(program.graph.output)),
+        "input": stated(program.graph.input),
+        "output": stated(program.graph.output),
         "arena_bytes": program.plan.arena_bytes,
         "constants_bytes": program.constants_bytes,
         "macs": program.nominal_macs,
@@ -101,7 +104,7 @@ def generate(
                 "arrays": step["arrays"],
                 "macs": step["macs"],
                 "weights_bytes": program.steps[number].op.weights_bytes,
-                "outputs": [manifest_tensor(*placed(program.steps[number].op.output))],
+                "outputs": [stated(program.steps[number].op.output)],
             }
             for number, step in enumerate(steps)
         ],
@@ -221,8 +224,9 @@ def edge(t: Tensor, offset: int | None) -> dict[str, Any]:
     }
 
 
-def manifest_tensor(t: Tensor, offset: int | None) -> dict[str, Any]:
-    """What the manifest says of a tensor that lies at `offset` in the arena, or is streamed."""
+def manifest_tensor(t: Tensor, offset: int | None, pitch_bytes: int | None = None) -> dict[str, Any]:
+    """What the manifest says of a tensor that lies at `offset` in the arena, or is streamed; with rows of `pitch_bytes`
+    where they do not follow one another at once."""
     quantized = t.quant is not None and t.dtype != "float32"
     return {
         "tensor": t.index,
@@ -234,4 +238,5 @@ def manifest_tensor(t: Tensor, offset: int | None) -> dict[str, Any]:
         "scale": t.quantization.scale if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,
         **({"channels": list(t.channels)} if t.channels is not None else {}),
+        **({"pitch_bytes": pitch_bytes} if pitch_bytes is not None else {}),
     }

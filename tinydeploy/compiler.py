@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tinydeploy.cores import Core
 from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
+from tinydeploy.joined import join_in_place
 from tinydeploy.kernels import select
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.optimize import Optimize
@@ -54,7 +55,8 @@ def compile_graph(
     optimize: Optimize = "balanced",
     stream_input: bool = False,
 ) -> Program:
-    """Simplify the graph, choose a kernel for each operator and plan the arena; RESHAPE becomes no step.
+    """Simplify the graph, choose a kernel for each operator and plan the arena; RESHAPE becomes no step, nor does a
+    concatenation whose parts can be written where it has them.
 
     With `optimize` "ram", operators run as chains of row stripes where that makes the arena smaller. With
     `stream_input` the input arrives row by row; UsageError where the first operator cannot take it so.
@@ -69,5 +71,6 @@ def compile_graph(
         graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")
         steps = tuple(Step(op, select(op, graph, core, optimize)) for op in graph.ops if not isinstance(op, Reshape))
     else:
+        graph, kernels = join_in_place(graph, kernels)
         steps = tuple(Step(graph.ops[at], kernel) for at, kernel in kernels.items())
     return Program(graph, nominal_macs, core, steps, plan_memory(graph, steps))

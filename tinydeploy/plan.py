@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import ALIGNMENT, Implementation, Overlap, aligned
 from tinydeploy.ops.base import Op
+from tinydeploy.ops.gather import ChannelGather
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.ops.row_chain import RowChain
 
@@ -42,12 +43,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Offsets into the arena: of every tensor, and of each step's scratch by step number."""
+    """Offsets into the arena: of every tensor, and of each step's scratch by step number. `pitches` are the bytes from
+    pixel to pixel of tensors that are written as parts of a wider one."""
 
     arena_bytes: int
     buffers: tuple[tuple[Buffer, int], ...]
     tensors: Mapping[int, int]
     scratch: Mapping[int, int]
+    pitches: Mapping[int, int]
 
 
 def plan_memory(graph: Graph, steps: Sequence[Step], *, orders: int = _ORDERS) -> MemoryPlan:
@@ -55,10 +58,22 @@ def plan_memory(graph: Graph, steps: Sequence[Step], *, orders: int = _ORDERS) -
     `orders` tries."""
     buffers = lifetimes(graph, steps)
     placed = arrange(buffers, overlaps(steps, buffers), orders)
-    tensors = {tensor: offset for buffer, offset in placed for tensor in buffer.tensors}
+    parts = list(_parts(graph))
+    within = {part: first for part, _, first, _ in parts}
+    tensors = {tensor: offset + within.get(tensor, 0) for buffer, offset in placed for tensor in buffer.tensors}
     scratch = {buffer.first: offset for buffer, offset in placed if not buffer.tensors}
     arena = max(offset + buffer.size_bytes for buffer, offset in placed)
-    return MemoryPlan(aligned(arena), tuple(placed), tensors, scratch)
+    pitches = {part: pitch for part, _, _, pitch in parts}
+    return MemoryPlan(aligned(arena), tuple(placed), tensors, scratch, pitches)
+
+
+def _parts(graph: Graph) -> Iterator[tuple[int, int, int, int]]:
+    """Every tensor that is written as a part of another: the two, its first byte in a pixel, a pixel's bytes."""
+    for op in graph.ops:
+        if isinstance(op, ChannelGather) and op.placed:
+            ends = [run.count for run in op.runs]
+            for at, tensor in enumerate(op.inputs):
+                yield tensor, op.output, sum(ends[:at]), sum(ends)
 
 
 def streamed_input(steps: Sequence[Step]) -> int | None:
@@ -69,6 +84,7 @@ def streamed_input(steps: Sequence[Step]) -> int | None:
 
 def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
     """The buffers of a model. A RESHAPE's output is its input's buffer; so is an in-place step's whose input dies.
+    Parts of a concatenation that is placed are in its output's buffer.
 
     The model's input is written before step 0 and its output is read after the last step. A streamed input has no
     buffer.
@@ -84,6 +100,7 @@ def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
     for op in graph.ops:
         if isinstance(op, Reshape):
             root[op.output] = find(op.inputs[0])
+    root |= {part: find(whole) for part, whole, _, _ in _parts(graph)}
     first: dict[int, int] = {} if absent is not None else {find(graph.input): 0}
     last: dict[int, int] = {}
     for number, step in enumerate(steps):

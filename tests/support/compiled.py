@@ -101,7 +101,10 @@ def _regions(program: Program) -> Iterable[tuple[int, int, int]]:
     tensors = program.graph.tensors
     for number, step in enumerate(program.steps):
         for tensor in {*step.op.inputs, step.op.output} & program.plan.tensors.keys():
-            yield number, program.plan.tensors[tensor], tensors[tensor].size_bytes
+            size, depth = tensors[tensor].size_bytes, tensors[tensor].shape[-1] if tensors[tensor].shape else 1
+            # Of a part of a wider tensor, what lies between its pixels too.
+            skipped = program.plan.pitches.get(tensor, depth) - depth
+            yield number, program.plan.tensors[tensor], size + skipped * (tensors[tensor].elements // depth - 1)
         if step.implementation.scratch_bytes:
             yield number, program.plan.scratch[number], step.implementation.scratch_bytes
 

@@ -30,7 +30,7 @@ LAYERS = (
     "tflm_tree stripes firmware virtual evaluate quantize augment distill qat bench verify mlperf doctor monitor",
     "kernels checkpoint connection classify measured doctor_report",
     "plan training_loop report figures stamp mlperf_report",
-    "fusion trainer diff",
+    "fusion joined trainer diff",
     "compiler diff_report train",
     "calls training_cache arena",
     "codegen arena_drawing job training_report",

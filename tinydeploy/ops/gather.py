@@ -29,10 +29,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelGather(Op):
-    """`taken` has a row per output channel: the number of the input, and the channel there. Pixels stay in place."""
+    """`taken` has a row per output channel: the number of the input, and the channel there. Pixels stay in place.
+
+    Where `placed`, the inputs are written as parts of the output, and nothing is left to do.
+    """
 
     taken: IntArray
     kind: str
+    placed: bool = False
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -45,6 +49,11 @@ class ChannelGather(Op):
             else:
                 found.append(Run(source, channel, 1))
         return tuple(found)
+
+    def is_concatenation(self, graph: Graph) -> bool:
+        """Whether the output is its inputs side by side, each whole and once."""
+        whole = tuple(Run(at, 0, graph.tensors[tensor].shape[-1]) for at, tensor in enumerate(self.inputs))
+        return self.runs == whole
 
     def is_view(self, graph: Graph) -> bool:
         """Whether the output is its one input, channel for channel."""

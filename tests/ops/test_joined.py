@@ -1,0 +1,102 @@
+"""Concatenations whose parts are written where the joined tensor has them: no copy, no second buffer, all bits kept."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from support import net_ops as more
+from support.case import Build, Case
+from support.compiled import build_core, build_host, unit_of
+from support.net import Net
+
+from tinydeploy.compiler import Program, compile_graph
+from tinydeploy.cores import CORES, VIRTUAL_CORES, Core
+from tinydeploy.tflite import read_model
+
+QUANT: dict[str, Any] = {"scale": 0.05, "zero_point": -3}
+KERNELS = ((1, 1), (3, 3), (1, 3), (3, 3), (1, 1))
+# Parts of one concatenation: even widths run in assembly, odd ones in C; 24 and 40 two pixels at a time.
+WIDTHS = {"even": (6, 10, 4, 8, 2), "odd": (3, 10, 5, 1, 7), "wide": (24, 40, 16, 8, 64)}
+
+
+def module(*widths: int, size: tuple[int, int] = (6, 7), after: bool = True) -> Build:
+    """Convolutions of one input side by side, the last but one in groups; then one of all of them, if `after`."""
+
+    def build(net: Net) -> int:
+        x = net.conv(net.input((1, *size, 8)), 8, (1, 1))
+        groups = (1, 1, 1, 2 if widths[3] % 2 == 0 else 1, 1)
+        each = zip(widths, KERNELS, groups, strict=True)
+        joined = more.concatenate(net, [net.conv(x, width, kernel, groups=g, **QUANT) for width, kernel, g in each])
+        return net.conv(joined, 5, (3, 3)) if after else joined
+
+    return build
+
+
+def read_elsewhere(net: Net) -> int:
+    """A part that another operator reads must lie in one piece."""
+    x = net.input((1, 5, 5, 4))
+    parts = [net.conv(x, 4, (1, 1), **QUANT) for _ in range(2)]
+    joined = more.concatenate(net, parts)
+    return more.concatenate(net, [net.conv(joined, 4, (1, 1), **QUANT), net.depthwise(parts[0], (3, 3), **QUANT)])
+
+
+CASES = (
+    *(Case("joined", name, module(*widths)) for name, widths in WIDTHS.items()),
+    Case("joined", "one pixel", module(*WIDTHS["even"], size=(1, 1))),
+    Case("joined", "a row", module(*WIDTHS["even"], size=(1, 9))),
+    Case("joined", "output", module(*WIDTHS["even"], after=False)),
+    Case("joined", "read elsewhere", read_elsewhere),
+)
+
+
+def compiled(case: Case, core: Core | None) -> Program:
+    return compile_graph(read_model(case.model(), case.id), core)
+
+
+def copies(program: Program) -> int:
+    """Concatenations that are still to be done by a step of their own."""
+    return sum(step.op.kind == "CONCATENATION" for step in program.steps)
+
+
+@pytest.mark.parametrize("core", ["m4", "m7", "m33"])
+def test_parts_are_written_in_place(core: str) -> None:
+    for case in CASES[:-1]:
+        program = compiled(case, CORES[core])
+        assert copies(program) == 0, case.id
+        assert len(program.plan.pitches) == len(KERNELS)
+
+
+def test_the_joined_tensor_needs_no_memory_besides_its_parts() -> None:
+    """Parts of 152 channels beside their joined tensor would be twice as much."""
+    program = compiled(CASES[2], CORES["m4"])
+    joined = 6 * 7 * sum(WIDTHS["wide"])
+    assert program.plan.arena_bytes < 1.5 * joined
+
+
+def test_what_cannot_be_placed_is_copied() -> None:
+    """A part with another reader, one by a kernel without a pitch; and by the M0+, whose convolutions have none."""
+    assert copies(compiled(CASES[-1], CORES["m4"])) == 2
+    assert copies(compiled(CASES[0], CORES["m0plus"])) == 1
+
+
+def test_c_on_the_host_equals_tflm(expected: Callable[[Case], NDArray[Any]], tmp_path: Path) -> None:
+    made = [(case, core) for case in CASES for core in (None, CORES["m4"], CORES["m0plus"])]
+    units = [unit_of(compiled(case, core), f"{case.id}, {core.name if core else 'any'}") for case, core in made]
+    inputs = [case.inputs() for case, _ in made]
+    for unit, got, (case, _) in zip(units, build_host(units, tmp_path).run(inputs), made, strict=True):
+        np.testing.assert_array_equal(got, expected(case).view(np.uint8), err_msg=unit.id)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("unicorn") is None, reason="needs unicorn: tinydeploy[virtual]")
+@pytest.mark.parametrize("core", VIRTUAL_CORES)
+def test_c_on_a_virtual_core_equals_tflm(core: str, expected: Callable[[Case], NDArray[Any]], tmp_path: Path) -> None:
+    units = [unit_of(compiled(case, CORES[core]), case.id) for case in CASES]
+    build = build_core(units, CORES[core], tmp_path)
+    for case, got in zip(CASES, build.run([case.inputs() for case in CASES]), strict=True):
+        np.testing.assert_array_equal(got, expected(case).view(np.uint8), err_msg=case.id)

@@ -66,8 +66,9 @@ class Silicon:
     def statement(self) -> str:
         """What a latency by these constants is worth."""
         return (
-            f"{self.chip} at {self.core_hz / 1e6:g} MHz, {self.wait_states} flash wait states, calibrated: off by "
-            f"{self.band.mean_percent:g} % on average, {self.band.worst_percent:g} % at worst on {self.band.cases}"
+            f"{self.chip} at {self.core_hz / 1e6:g} MHz, {self.wait_states} flash wait states (calibrated estimate): "
+            f"off by {self.band.mean_percent:g} % on average, {self.band.worst_percent:g} % at worst on "
+            f"{self.band.cases}"
         )
 
 

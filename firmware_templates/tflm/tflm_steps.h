@@ -12,8 +12,8 @@
 /* Before an interpreter is made. */
 void tflm_forget_steps();
 
-/* The registration that the interpreter gets for its next operator, which `kernel` computes. It asks
- * once per operator, in their order. Null where `kernel` is, or where no operator is left. */
+/* The registration that the interpreter gets for its next operator, which `kernel` computes. It
+ * asks once per operator, in their order. Null where `kernel` is, or where no operator is left. */
 const TFLMRegistration *tflm_step(const TFLMRegistration *kernel);
 
 /* Runs one operator of the interpreter that was made last. */

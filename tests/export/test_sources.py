@@ -21,6 +21,7 @@ from tinydeploy.tflite import read_model
 
 CORTEX_M4 = ("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp")
 CORTEX_M0PLUS = ("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m0plus")
+GCC_M4 = ("-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard")
 C99, CXX17 = ("-std=c99",), ("-x", "c++", "-std=c++17")
 # The command, and the set of sources that it compiles.
 COMPILERS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -28,8 +29,8 @@ COMPILERS: dict[str, tuple[tuple[str, ...], str]] = {
     "g++": (("g++", *CXX17), "portable"),
     "gcc m4": (("gcc", "-DKWS_CORE=KWS_CORE_M4", *C99), "m4"),
     "g++ m0plus": (("g++", "-DKWS_CORE=KWS_CORE_M0PLUS", *CXX17), "m0plus"),
-    "arm gcc m4": (("arm-none-eabi-gcc", "-mcpu=cortex-m4", *C99), "m4"),
-    "arm g++ m4": (("arm-none-eabi-g++", "-mcpu=cortex-m4", *CXX17), "m4"),
+    "arm gcc m4": (("arm-none-eabi-gcc", *GCC_M4, *C99), "m4"),
+    "arm g++ m4": (("arm-none-eabi-g++", *GCC_M4, *CXX17), "m4"),
     "arm gcc m0plus": (("arm-none-eabi-gcc", "-mcpu=cortex-m0plus", *C99), "m0plus"),
     "arm gcc m55": (("arm-none-eabi-gcc", "-mcpu=cortex-m55", "-mfloat-abi=hard", *C99), "m55"),
     "arm g++ m55": (("arm-none-eabi-g++", "-mcpu=cortex-m55", "-mfloat-abi=hard", *CXX17), "m55"),

@@ -53,7 +53,6 @@ def test_the_model_is_an_aligned_constant_byte_for_byte(tmp_path: Path) -> None:
     numbers = re.findall(r"\d+", text.split("= {")[1])
     assert bytes(map(int, numbers)) == small_model()
     if shutil.which("gcc"):
-        put(tmp_path, [])
         for name in ("model_tflite.c", "model_tflite.h", "model.h"):
             (tmp_path / name).write_text(files[f"model/{name}"])
         subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-c", "model_tflite.c"], cwd=tmp_path, check=True)

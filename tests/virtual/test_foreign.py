@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import serial
 
+from tinydeploy.cli import main
 from tinydeploy.errors import FirmwareFaultError, ToolchainError
 
 pytest.importorskip("unicorn")
@@ -107,6 +112,30 @@ def test_plain_bytes_and_intel_hex_run_like_the_elf(board: str, elf: Path, tmp_p
     seen = {path.suffix: boot(board, path) for path in (elf, plain, text)}
     assert {told(device, b"n") for device in seen.values()} == {b"<abAp>"}
     assert len({device.cycles for device in seen.values()}) == 1
+
+
+def test_emulate_offers_the_foreign_firmwares_uart_as_a_port(compile_c: object) -> None:
+    assert callable(compile_c)
+    elf = compile_c("m0plus", SOURCE, "-DCHIP_G0B1", script=SCRIPT)
+    command = [sys.executable, "-m", "tinydeploy", "emulate", "--board", "nucleo_g0b1re", str(elf)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        found = re.fullmatch(r"nucleo_g0b1re runs \S+; its UART is (\S+)    .*\n", process.stdout.readline())
+        assert found is not None
+        with serial.Serial(found[1], 115_200, timeout=60) as port:
+            port.write(b"n")
+            assert b"<abAp>" in port.read_until(b"p>")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_emulate_wants_a_file_with_a_board(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["emulate", "--board", "nucleo_g0b1re"])
+    assert ended.value.code == 2
+    assert "runs a firmware file: name it" in capsys.readouterr().err
 
 
 def intel_hex(address: int, data: bytes) -> str:

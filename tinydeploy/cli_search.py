@@ -73,7 +73,7 @@ def search(
     job = dataclasses.replace(read_recipe(options), arch=archs[0], channels=channels)
     sizes = read_list(input_size, "--input-size") if input_size else ["32", "48", "64", "96"]
     if input_size is None and job.sized_by_data:
-        sizes = [job.trained_spec().size_text]
+        sizes = [job.trained_spec().size_option]
     space = Space(
         tuple(zoo.architecture(name).name for name in archs),
         tuple(read_numbers(alpha, "--alpha") if alpha else STEPS_OF_ALPHA),

@@ -65,7 +65,7 @@ def sweep(
     if job is not None:
         data = job.trained_spec()
         channels, classes = data.channels, data.classes
-        sizes = sizes or ([data.size_text] if job.sized_by_data else [])
+        sizes = sizes or ([data.size_option] if job.sized_by_data else [])
     specs = grid(
         archs,
         read_numbers(alpha, "--alpha"),

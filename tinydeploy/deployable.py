@@ -43,7 +43,7 @@ def _advice(spec: ModelSpec, board: Board, optimize: Optimize, stream_input: boo
     for smaller in smaller_networks(spec):
         try:
             if _shortage(smaller, board, optimize, stream_input) is None:
-                return f"The nearest that fits is --alpha {smaller.alpha:g} --input-size {smaller.size_text}"
+                return f"The nearest that fits is --alpha {smaller.alpha:g} --input-size {smaller.size_option}"
         except UsageError:
             break  # too small for the strides, and so is what would follow
     return "None of its widths and sizes fits"

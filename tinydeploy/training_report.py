@@ -106,7 +106,9 @@ def _charts(facts: Mapping[str, Any]) -> list[Chart]:
     losses, qualities = ([one[name] for one in epochs] for name in ("loss", "validation_accuracy"))
     quality = "Accuracy on the validation samples"
     if facts["auc"] is not None:
-        quality = "Share of the normal validation samples' variance that is given again"
+        quality = (
+            "Share of the normal validation samples' variance that comes again (below 0: less than their mean says)"
+        )
     return [
         _chart("Loss on the training samples", losses, before, percent=False),
         _chart(quality, qualities, before, percent=True),

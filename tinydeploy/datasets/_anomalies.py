@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from tinydeploy.datasets._base import NORMAL, Dataset, Split, normal_class, take
+from tinydeploy.datasets._base import NORMAL, Augmentation, Dataset, Split, normal_class, recipe_for, take
 from tinydeploy.errors import DatasetError
 
 CLASS_NAMES = (NORMAL, "anomalous")
@@ -17,7 +17,8 @@ CLASS_NAMES = (NORMAL, "anomalous")
 
 def as_anomalies(dataset: Dataset) -> Dataset:
     """`dataset` with two classes; training and validation see the normal one alone, so that nothing about anomalies is
-    learned or chosen by."""
+    learned or chosen by. Its recipe was for telling all classes apart: here as many steps as the normal images need,
+    and no distortions, which would be anomalies themselves."""
     normal = normal_class(dataset.class_names)
     if not (dataset.test.labels != normal).any():
         raise DatasetError(
@@ -32,11 +33,13 @@ def as_anomalies(dataset: Dataset) -> Dataset:
         split = labelled(split)
         return take(split.images, split.labels, np.flatnonzero(split.labels == 0))
 
+    train = normal_only(dataset.train)
     return dataclasses.replace(
         dataset,
         split_note=f"{dataset.split_note}; trained on {dataset.class_names[normal]!r} alone",
         class_names=CLASS_NAMES,
-        train=normal_only(dataset.train),
+        train=train,
         validation=normal_only(dataset.validation),
         test=labelled(dataset.test),
+        recipe=recipe_for(len(train), Augmentation()),
     )

@@ -55,6 +55,11 @@ class ModelSpec:
         return (self.input_size, self.input_width or self.input_size, self.channels)
 
     @property
+    def size_option(self) -> str:
+        """The same for ``--input-size``: a width that is given stays, for a vector is not a square image."""
+        return f"{self.input_size}x{self.input_width}" if self.input_width else str(self.input_size)
+
+    @property
     def size_text(self) -> str:
         """Height and width in pixels, as ``--input-size`` takes them: 48, or 49x10."""
         height, width, _ = self.input_shape

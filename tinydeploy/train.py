@@ -51,9 +51,10 @@ class TrainedModel:
 
     `test_inputs` are the evaluated test samples as the model takes them, int8 (N, *input shape), with `test_labels`
     (N,) and the model's `test_outputs`, int8 (N, classes): the whole test split, or a random part of it where
-    evaluating all would take too long. `warnings` are lint's and the data's. `network` is the float Keras model, images to logits;
-    after quantization-aware training, of `tuning` epochs, it holds the tuned weights, `comparison` still has the float
-    network's predictions from before it, and `calibrated` the predictions of what calibration alone would have given.
+    evaluating all would take too long. `warnings` are lint's and the data's. `network` is the float Keras model, images
+    to logits; after quantization-aware training, of `tuning` epochs, it holds the tuned weights, `comparison` still has
+    the float network's predictions from before it, and `calibrated` the predictions of what calibration alone would
+    have given.
     An autoencoder gives its input again, its classes are normal and anomalous, and it has a `detection`.
     """
 

@@ -50,5 +50,7 @@ def _programs(folder: Path) -> Path | None:
     package = importlib.util.find_spec("pgserver")
     if package is None or package.origin is None:
         return None
-    shutil.copytree(Path(package.origin).parent / "pginstall", folder / "pginstall")
-    return folder / "pginstall" / "bin"
+    installed = Path(package.origin).parent
+    shutil.copytree(installed / "pginstall", folder / "pgserver" / "pginstall")
+    shutil.copytree(installed.with_name("pgserver.libs"), folder / "pgserver.libs")  # found beside the package
+    return folder / "pgserver" / "pginstall" / "bin"

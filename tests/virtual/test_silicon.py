@@ -107,6 +107,12 @@ def test_a_miss_costs_what_the_constants_say() -> None:
     assert free.cycle_model == l4r5().statement
 
 
+def test_time_passes_in_a_loop_of_nothing_but_a_branch() -> None:
+    device = boot("stm32f746", "int main(void) { uart_up(); put('x'); for (;;) { __asm volatile(\"\"); } }")
+    assert output(device, 0.001) == "x"
+    assert device.time_s >= 0.001
+
+
 def test_the_rules_alone_are_there_on_request() -> None:
     board = load_board("nucleo_l4r5zi")
     plain = boot("nucleo_l4r5zi", BODY, cycles="rules")

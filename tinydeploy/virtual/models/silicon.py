@@ -87,7 +87,8 @@ class SiliconModel:
 
     def cycles(self, previous: Block | None, block: Block) -> float:
         """Cycles of `block` after `previous`, waiting for memory excepted."""
-        total = self._straight(previous, block.instructions)
+        # At least one of two issue slots: time must pass in a loop of nothing but a folded branch.
+        total = max(0.5, self._straight(previous, block.instructions))
         return total + sum(cost * count(previous, block) for count, cost in self._events)
 
     def prefix(self, block: Block, count: int) -> float:

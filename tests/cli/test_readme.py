@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def commands(kind: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README's commands take: model.tflite, and photos of two kinds."""
+    """What the README's commands take: model.tflite, a picture, and photos of two kinds."""
     made = tmp_path_factory.mktemp("readme")
     (made / "model.tflite").write_bytes(small_model())
     rng = np.random.default_rng(0)
@@ -48,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(PICTURES):
             pixels = np.clip(rng.normal(base, 20, (40, 36, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(made / "photos" / name / f"{number}.png")
+    shutil.copy(made / "photos/light/0.png", made / "cat.png")
     return made
 
 

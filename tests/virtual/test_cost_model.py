@@ -1,4 +1,7 @@
-"""The cost model against what is then built. After a kernel has changed: python -m benchmarks.fit_cost."""
+"""The cost model against what is then built, on every core that it can be measured on.
+
+After a kernel has changed: python -m benchmarks.fit_cost.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from support.counting import count_model
 
 from tinydeploy import zoo
 from tinydeploy.compiler import compile_graph
-from tinydeploy.cores import CORES
+from tinydeploy.cores import CORES, VIRTUAL_CORES
 from tinydeploy.cost import predict
 from tinydeploy.image import read_image
 from tinydeploy.untrained import untrained_graph
@@ -27,7 +30,7 @@ NETWORKS = (
 )
 
 
-@pytest.mark.parametrize("core_name", ["m4", "m7"])
+@pytest.mark.parametrize("core_name", VIRTUAL_CORES)
 @pytest.mark.parametrize("spec", NETWORKS, ids=lambda spec: spec.name)
 def test_predictions_are_within_ten_per_cent(spec: ModelSpec, core_name: str, tmp_path: Path) -> None:
     core = CORES[core_name]

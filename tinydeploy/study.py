@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _HEARTBEAT_S, _GRACE_S = 30, 120
 _LOCK_S = 60  # SQLite: how long to wait while another process writes
 _ASKED = "asked"
+# Between attempts to begin a study.
+_WAITS_S = (0.2, 0.4, 0.8, 1.6)
 
 
 def import_optuna() -> Any:
@@ -67,7 +70,8 @@ def open_study(storage: str, name: str, directions: Sequence[str], asked: str) -
     optuna = import_optuna()
     if storage.startswith("sqlite:///"):
         Path(storage.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    database = optuna.storages.RDBStorage(
+    database = _begun_together(
+        optuna.storages.RDBStorage,
         storage,
         engine_kwargs={"connect_args": {"timeout": _LOCK_S}} if storage.startswith("sqlite") else None,
         heartbeat_interval=_HEARTBEAT_S,
@@ -79,7 +83,8 @@ def open_study(storage: str, name: str, directions: Sequence[str], asked: str) -
         "or settings); repeat its command to join it, or choose another --study"
     )
     try:
-        study = optuna.create_study(
+        study = _begun_together(
+            optuna.create_study,
             storage=database,
             study_name=name,
             directions=directions,
@@ -94,3 +99,17 @@ def open_study(storage: str, name: str, directions: Sequence[str], asked: str) -
         raise elsewhere
     study.set_user_attr(_ASKED, asked)
     return study
+
+
+def _begun_together(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What `make` gives. Processes that begin one database at the same time trip over each other's tables; a moment
+    later these are there."""
+    import sqlalchemy.exc
+    from optuna.exceptions import StorageInternalError
+
+    for wait_s in _WAITS_S:
+        try:
+            return make(*arguments, **named)
+        except (sqlalchemy.exc.DBAPIError, StorageInternalError):
+            time.sleep(wait_s)
+    return make(*arguments, **named)

@@ -50,9 +50,9 @@ def report(made: Sequence[Row]) -> Group:
         m = row.measurement
         if before and m.model != before:
             shown.add_section()
-        share = m.cycles / balanced[m.model].measurement.cycles
+        share = row.zero_wait_cycles / balanced[m.model].zero_wait_cycles
         name = f"{row.options['optimize']}{', streamed' if row.options.get('stream_input') else ''}"
-        figures = (row.code_bytes, row.constants_bytes, m.ram_bytes, m.instructions or 0, m.cycles)
+        figures = (row.code_bytes, row.constants_bytes, m.ram_bytes, m.instructions or 0, row.zero_wait_cycles)
         exact = "" if m.exact else " NOT EXACT"
         shown.add_row(
             m.model if m.model != before else "",

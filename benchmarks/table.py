@@ -45,7 +45,9 @@ def goal_figures(goal: Goal, rows: Iterable[Row]) -> dict[Figure, int] | None:
     for row in rows:
         m = row.measurement
         if (m.model, m.core, row.toolchain, row.options) == (goal.model, goal.core, GOAL_TOOLCHAIN, goal.options):
-            return {figure: value for figure in FIGURES if (value := getattr(m, figure)) is not None}
+            values: dict[Figure, int | None] = {figure: getattr(m, figure) for figure in FIGURES}
+            values["cycles"] = row.zero_wait_cycles
+            return {figure: value for figure, value in values.items() if value is not None}
     return None
 
 
@@ -60,6 +62,7 @@ def rows_json(rows: Sequence[Row], goals: Sequence[Line]) -> str:
                 "options": dict(row.options),
                 "code_bytes": row.code_bytes,
                 "constants_bytes": row.constants_bytes,
+                "zero_wait_cycles": row.zero_wait_cycles,
                 **dataclasses.asdict(row.measurement),
             }
             for row in rows

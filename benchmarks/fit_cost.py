@@ -222,7 +222,8 @@ def measure(program: Program, sources: Sources, folder: Path) -> Measured:
 
 def defined(text: str) -> set[str]:
     """The functions that a C file defines."""
-    return set(re.findall(r"(?m)^[a-z_].*?\b(\w+)\([^;]*?\) \{$", text, flags=re.DOTALL))
+    plain = re.sub(r"__attribute__\(\([^)]*\)\) ", "", text)
+    return set(re.findall(r"(?m)^[a-z_].*?\b(\w+)\([^;]*?\) \{$", plain, flags=re.DOTALL))
 
 
 def fit(terms: Sequence[dict[str, float]], results: Sequence[float]) -> dict[str, float]:

@@ -64,7 +64,7 @@ def compile_graph(
     nominal_macs = graph.macs
     graph = join_channel_moves(remove_unread(graph))
     if not keep_constant_channels:
-        graph = remove_constant_channels(graph)
+        graph = remove_unread(remove_constant_channels(graph))
     graph = order_channels(graph)
     kernels = {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
     if optimize == "ram" or stream_input:

@@ -134,3 +134,19 @@ def test_constant_channels_go_through_sums_concatenations_and_shuffles() -> None
     assert len(gather.taken) == 16
     assert_same(graph, smaller)
     assert_same(graph, order_channels(smaller))
+
+
+def test_an_input_that_is_constant_altogether_is_no_input_of_the_concatenation() -> None:
+    net = Net(7)
+    x = net.input((1, 4, 3, 5))
+    pinned, free = net.conv(x, 4, (1, 1), **QUANT), net.conv(x, 6, (1, 1), **QUANT)
+    graph = read(net, net.conv(more.concatenate(net, [pinned, free]), 8, (1, 1)))
+    ops = (
+        replace(op, bias=op.bias + FAR) if op.output == pinned and isinstance(op, Conv2D) else op for op in graph.ops
+    )
+    graph = join_channel_moves(replace(graph, ops=tuple(ops)))
+    smaller = remove_constant_channels(graph)
+    (gather,) = (op for op in smaller.ops if isinstance(op, ChannelGather))
+    assert gather.inputs == (free,)
+    assert_same(graph, smaller)
+    assert kinds(graph) == ["CONV_2D", "CONV_2D"]

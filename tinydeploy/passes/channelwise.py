@@ -94,10 +94,13 @@ def _with_outputs(op: Weighted, channels: Channels) -> Weighted:
 
 
 def _regathered(op: ChannelGather, outputs: Channels, inputs: Sequence[Channels]) -> ChannelGather:
-    """A gather of these output channels, from inputs that have just these channels, all in this order."""
+    """A gather of these output channels, from inputs that have just these channels, all in this order; inputs that give
+    none of them are left out."""
     places = [{int(channel): at for at, channel in enumerate(channels)} for channels in inputs]
-    taken = [(source, places[source][channel]) for source, channel in op.taken[outputs].tolist()]
-    return replace(op, taken=np.array(taken, np.int64))
+    rows = op.taken[outputs].tolist()
+    used = sorted({source for source, _ in rows})
+    taken = [(used.index(source), places[source][channel]) for source, channel in rows]
+    return replace(op, inputs=tuple(op.inputs[at] for at in used), taken=np.array(taken, np.int64))
 
 
 def _some(requant: Requant, channels: Channels) -> Requant:

@@ -30,11 +30,11 @@ from scipy.optimize import nnls
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from support.counting import build_model, random_input  # noqa: E402  (needs the path above)
+from support.counting import build_model, count_built, random_input  # noqa: E402  (needs the path above)
 from support.net import Net  # noqa: E402
 
 from tinydeploy import cost, stamp  # noqa: E402
-from tinydeploy.boards import list_boards  # noqa: E402
+from tinydeploy.boards import Board, list_boards  # noqa: E402
 from tinydeploy.build import Request, build  # noqa: E402
 from tinydeploy.codegen import Sources, generate  # noqa: E402
 from tinydeploy.compiler import Program, compile_graph  # noqa: E402
@@ -49,6 +49,8 @@ LEAST = 4
 LIKE = {"m33": "m4"}
 MEASURED = tuple(core for core in VIRTUAL_CORES if core not in LIKE)
 _ODD, _POOLS = 14, 8
+# Every so many of the zoo's networks are run on calibrated chips: three factors need no more.
+CHIP_STEP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,30 @@ def _measured(task: tuple[str, str, str]) -> tuple[str, Measured]:
     return core, measured
 
 
+def calibrated() -> dict[str, Board]:
+    """A board for each chip whose cycles were fitted to published figures, by the chip's name."""
+    from tinydeploy.virtual.silicon_file import silicon_of
+
+    found = {}
+    for board in list_boards():
+        if (silicon := silicon_of(board.part)) is not None:
+            found.setdefault(silicon.chip, board)
+    return found
+
+
+def chip_factors(board: Board, out: Path) -> dict[str, float]:
+    """What a calibrated chip's cycles are made of: of networks of the zoo, the core's rules' cycles, instructions and
+    bytes of constants, which come from its flash."""
+    counts, results = [], []
+    for name in [name for name in networks() if not name.startswith(("odd", "pools"))][::CHIP_STEP]:
+        program, _ = compiled(board.core.name, name)
+        elf = build_model(program, board.core, out / f"chip-{board.core.name}-{name}")
+        plain, shipped = (count_built(program, board.core, elf, board=chip) for chip in (None, board))
+        counts.append(cost.chip_terms(cost.Cost(plain.instructions, plain.cycles), program.constants_bytes))
+        results.append(shipped.cycles)
+    return fit(counts, results)
+
+
 def firmware(folder: Path) -> dict[str, list[int]]:
     """Flash and RAM of each board's firmware besides a model: measured with a tiny one."""
     net = Net()
@@ -313,6 +339,7 @@ def main() -> None:
     for core, all_of_it in by_core.items():
         model[core] = fit_all(all_of_it)
     model |= {core: model[other] for core, other in LIKE.items()}
+    model["chips"] = {chip: chip_factors(board, options.out) for chip, board in calibrated().items()}
     model["firmware"] = firmware(options.out)
     cost.DATA.write_text(json.dumps(model, indent=1, sort_keys=True) + "\n")
 

@@ -11,7 +11,7 @@ from tinydeploy import zoo
 from tinydeploy.boards import Board
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import Core
-from tinydeploy.cost import firmware_overhead, kernel_cost, predict, step_cost
+from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, predict, step_cost
 from tinydeploy.errors import UsageError
 from tinydeploy.fit import Shortage, fit_error
 from tinydeploy.ops.row_chain import RowChain
@@ -129,8 +129,8 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
             activation_bytes=layer.input_bytes + layer.output_bytes,
             access=layer.access,
             saving=savings.get(layer.name),
-            instructions=round(by_layer[layer.name][0]),
-            cycles=round(by_layer[layer.name][1]),
+            instructions=round(by_layer[layer.name].instructions),
+            cycles=round(chip_cycles(by_layer[layer.name], layer.weights_bytes, board.part)),
         )
         for layer in layers
     )
@@ -163,7 +163,7 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
         board_flash_bytes=board.flash.size_bytes,
         board_ram_bytes=board.ram.size_bytes,
         instructions=predicted.instructions,
-        cycles=predicted.cycles,
+        cycles=round(chip_cycles(Cost(predicted.instructions, predicted.cycles), constants, board.part)),
         unmeasured=predicted.unmeasured,
     )
 
@@ -185,26 +185,23 @@ def separable_savings(layers: Sequence[LayerSpec]) -> dict[str, Saving]:
     return found
 
 
-def _by_layer(program: Program, core: Core) -> dict[str, tuple[float, float]]:
-    """(instructions, cycles) by the layer whose name the operators bear; a chain's own go to its first layer."""
-    found: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-
-    def book(name: str, instructions: float, cycles: float) -> None:
-        found[name] = (found[name][0] + instructions, found[name][1] + cycles)
-
+def _by_layer(program: Program, core: Core) -> dict[str, Cost]:
+    """Cost by the layer whose name the operators bear; a chain's own goes to its first layer."""
+    found: dict[str, Cost] = defaultdict(lambda: Cost(0.0, 0.0))
     for step in program.steps:
         whole = step_cost(step.implementation, core)
         made = step.implementation.stripes
         if made is None:
-            book(step.op.name, whole.instructions, whole.cycles)
+            found[step.op.name] += whole
             continue
         assert isinstance(step.op, RowChain)
-        book(step.op.ops[0].name, whole.instructions, whole.cycles)
+        first = step.op.ops[0].name
+        found[first] += whole
         for phase in made.phases:
             for call in phase.calls:
                 part = kernel_cost(call.kernel, core).times(phase.last - phase.first)
-                book(step.op.ops[0].name, -part.instructions, -part.cycles)
-                book(step.op.ops[call.op].name, part.instructions, part.cycles)
+                found[first] += part.times(-1)
+                found[step.op.ops[call.op].name] += part
     return found
 
 

@@ -5,7 +5,9 @@ channels, and so on. The factors are measured: ``python -m benchmarks.fit_cost``
 virtual board and fits them, for every template, and within a template for every variant (padded or not, by stride, by
 form of requantization), into ``cost_model.json``. A variant that was never measured takes the nearest one's factors.
 
-Cycles are those of the virtual board's models, which are estimates; see the README's limits.
+Cycles are those of the virtual board's models, which are estimates; see the README's limits. Where a chip's flash and
+caches are known (docs/SILICON.md), its cycles are three more factors times the core's cycles, the instructions and the
+bytes of constants.
 """
 
 from __future__ import annotations
@@ -73,6 +75,21 @@ def predict(program: Program, core: Core) -> Prediction:
     used = {kernel.template for step in program.steps for kernel in step.implementation.kernels}
     unmeasured = tuple(sorted(used - known.keys()))
     return Prediction(steps, round(total.instructions), round(total.cycles), round(code), unmeasured)
+
+
+def chip_terms(by_rules: Cost, constants_bytes: float) -> dict[str, float]:
+    """What the cycles of a chip grow with: what its core does by the rules, and what it reads from flash."""
+    return {"cycles": by_rules.cycles, "instructions": by_rules.instructions, "constants": constants_bytes}
+
+
+def chip_cycles(by_rules: Cost, constants_bytes: float, part: str) -> float:
+    """The cycles on a chip, flash and caches in them; by the core's rules where `part` is none that was calibrated."""
+    chips: dict[str, dict[str, float]] = _model()["chips"]
+    for chip, factors in chips.items():
+        if part.startswith(chip):
+            counts = chip_terms(by_rules, constants_bytes)
+            return float(sum(factor * counts[name] for name, factor in factors.items()))
+    return by_rules.cycles
 
 
 def is_code(path: str) -> bool:

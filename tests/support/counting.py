@@ -10,16 +10,20 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinydeploy.boards import Board
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import Program
 from tinydeploy.cores import Core
 from tinydeploy.graph import NUMPY_DTYPES
 from tinydeploy.resources import resource_dir
+
+if TYPE_CHECKING:
+    from tinydeploy.virtual.bare import BareCore
 
 _LINKER_SCRIPT = Path(__file__).with_name("native") / "core.ld"
 _FLAGS: tuple[str, ...] = ("-std=c11", "-fomit-frame-pointer", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
@@ -61,14 +65,18 @@ def build_model(program: Program, core: Core, folder: Path) -> Path:
     return elf
 
 
-def count_model(program: Program, core: Core, folder: Path, *, steps: bool = False) -> Count:
+def count_model(
+    program: Program, core: Core, folder: Path, *, steps: bool = False, board: Board | None = None
+) -> Count:
     """Build `program` and call its model_invoke on the input of seed 0, in its place in the arena as the firmware does;
-    with `steps`, then each step."""
-    from tinydeploy.virtual.bare import BareCore  # the virtual board is an extra
+    with `steps`, then each step. Cycles are by the core's rules, or by what is known of a `board`'s chip."""
+    return count_built(program, core, build_model(program, core, folder), steps=steps, board=board)
 
-    elf = build_model(program, core, folder)
+
+def count_built(program: Program, core: Core, elf: Path, *, steps: bool = False, board: Board | None = None) -> Count:
+    """:func:`count_model` of what `build_model` has built."""
     graph = program.graph
-    bare = BareCore(core, elf)
+    bare = bare_core(core, elf, board)
     values = random_input(program)
     source, target = bare.call("model_input").value, bare.call("model_output").value
     bare.write(source, values.tobytes())
@@ -83,6 +91,23 @@ def count_model(program: Program, core: Core, folder: Path, *, steps: bool = Fal
         text = " -> ".join("x".join(map(str, shape)) for shape in shapes)
         counted.append(StepCount(f"{number:02d} {step['op']} {text}", alone.instructions, alone.cycles))
     return Count(result.instructions, result.cycles, values, output, tuple(counted))
+
+
+def bare_core(core: Core, elf: Path, board: Board | None) -> BareCore:
+    """A bare core, where a calibrated `board` is given with its chip's cycles and the caches before its flash."""
+    from tinydeploy.virtual.bare import BareCore  # the virtual board is an extra
+
+    if board is None:
+        return BareCore(core, elf)
+    from tinydeploy.virtual.models.silicon import SiliconModel
+    from tinydeploy.virtual.silicon_file import silicon_of
+    from tinydeploy.virtual.wiring import setup_for
+
+    silicon = silicon_of(board.part)
+    assert silicon is not None, f"{board.part} is not calibrated"
+    bare = BareCore(core, elf, model=SiliconModel(silicon))
+    bare.put_caches(silicon, setup_for(board).chip)
+    return bare
 
 
 def random_input(program: Program) -> NDArray[Any]:

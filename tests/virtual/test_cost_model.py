@@ -12,6 +12,8 @@ import pytest
 from support.counting import count_model
 
 from tinydeploy import zoo
+from tinydeploy.arithmetic import estimate
+from tinydeploy.boards import load_board
 from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES, VIRTUAL_CORES
 from tinydeploy.cost import predict
@@ -45,3 +47,13 @@ def test_predictions_are_within_ten_per_cent(spec: ModelSpec, core_name: str, tm
     code = sum(s.size_bytes for s in symbols if re.match(r"td_|model_(?!\d)|k_", s.name))
     flash = program.constants_bytes + predicted.code_bytes
     assert flash == pytest.approx(program.constants_bytes + code, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("board_name", ["nucleo_l4r5zi", "stm32f746", "nucleo_u575zi"])
+@pytest.mark.parametrize("spec", NETWORKS[::2], ids=lambda spec: spec.name)
+def test_on_calibrated_chips_too(spec: ModelSpec, board_name: str, tmp_path: Path) -> None:
+    """With flash and caches, as `bench` shows them on the virtual board."""
+    board = load_board(board_name)
+    program = compile_graph(untrained_graph(zoo.describe(spec), spec.name), board.core, keep_constant_channels=True)
+    counted = count_model(program, board.core, tmp_path, board=board)
+    assert estimate(spec, board).cycles == pytest.approx(counted.cycles, rel=TOLERANCE)

@@ -15,11 +15,14 @@ from typing import Literal
 from tinydeploy.cores import Core
 from tinydeploy.errors import FirmwareFaultError, ToolchainError
 from tinydeploy.virtual.checks import Cause, StrictChecks
+from tinydeploy.virtual.chips.chip import Chip
 from tinydeploy.virtual.counter import Action, BlockCounter, combine
 from tinydeploy.virtual.cpu import FETCH, PAGE_BYTES, PROT_EXEC, PROT_READ, PROT_WRITE, Cpu
 from tinydeploy.virtual.decode import Block, Instruction
 from tinydeploy.virtual.image import ElfImage
+from tinydeploy.virtual.memory import Memory
 from tinydeploy.virtual.models import CycleModel, model_for
+from tinydeploy.virtual.models.silicon import Silicon
 from tinydeploy.virtual.stack import StackWatch
 
 # All in the external RAM region, which the core's default memory map lets execute (Armv7-M ARM B3.1).
@@ -60,6 +63,10 @@ class BareCore:
         self._checks = StrictChecks(self.cpu, self.counter, self._report)
         self._stack = StackWatch(self.cpu)
         self.counter.visit = self._visit
+
+    def put_caches(self, silicon: Silicon, chip: Chip) -> None:
+        """Put the caches of a calibrated `chip` before its flash; the ELF's code must lie there."""
+        self._memory = Memory(self.counter, silicon, chip)
 
     def allocate(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def shared_models() -> list[Path]:
     if not models:
         pytest.skip(f"no .tflite files in {SHARED_MODELS}")
     return models
+
+
+def pytest_configure() -> None:
+    """Commands under test hear Ctrl-C: what a shell starts in the background ignores it, and so would its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,6 +12,7 @@ from support.tflite_schema import Code
 
 from tinydeploy.compiler import compile_graph
 from tinydeploy.graph import Graph
+from tinydeploy.kernels.movement import gather, regular_steps
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.gather import ChannelGather, Run
 from tinydeploy.passes.channel_moves import join_channel_moves
@@ -150,3 +151,31 @@ def test_an_input_that_is_constant_altogether_is_no_input_of_the_concatenation()
     assert gather.inputs == (free,)
     assert_same(graph, smaller)
     assert kinds(graph) == ["CONV_2D", "CONV_2D"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "loops"),
+    [
+        ([5], ((), ())),
+        ([1, 4, 7], ((3,), (3,))),
+        ([0, 6, 1, 7, 2, 8], ((3, 2), (1, 6))),
+        ([2, 4, 5], None),
+        ([2, 3, 4, 5, 8, 9], None),
+    ],
+)
+def test_loops_make_the_channels_or_there_are_none(
+    numbers: list[int], loops: tuple[tuple[int, ...], tuple[int, ...]] | None
+) -> None:
+    assert regular_steps(np.array(numbers)) == loops
+
+
+def test_three_channels_without_a_pattern_are_copied() -> None:
+    """Three loops would not be too many; there are none that make 2, 4, 5."""
+    net = Net(8)
+    x = more.unary(net, Code.HARD_SWISH, net.input((1, 3, 2, 6), **QUANT))
+    tensors, order = read_model(net.done(x), "channels"), np.array([[0, 2], [0, 4], [0, 5]])
+    source = tensors.ops[0].output
+    narrow = replace(tensors.tensors[source], shape=(1, 3, 2, 3))
+    op = ChannelGather("some", 1, (source,), 99, order, "SPLIT")
+    graph = replace(tensors, tensors={**tensors.tensors, 99: narrow}, ops=(*tensors.ops, op), output=99)
+    assert gather(op, graph).template == "td_channel_gather_s8"

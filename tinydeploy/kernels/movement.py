@@ -47,9 +47,9 @@ def gather(op: ChannelGather, graph: Graph) -> Implementation:
     depths = tuple(graph.tensors[tensor].shape[-1] for tensor in op.inputs)
     pixels = graph.tensors[op.output].elements // len(op.taken)
     runs = op.runs
-    sizes, steps = regular_steps(op.taken[:, 1])
-    if len(op.inputs) == 1 and len(sizes) <= _MOST_LOOPS and 4 * len(runs) > len(op.taken):
-        start = int(op.taken[0, 1])
+    loops = regular_steps(op.taken[:, 1])
+    if len(op.inputs) == 1 and loops and len(loops[0]) <= _MOST_LOOPS and 4 * len(runs) > len(op.taken):
+        (sizes, steps), start = loops, int(op.taken[0, 1])
         walked = _walked(walk(start, (pixels, *sizes), (depths[0], *steps)))
         return replace(walked, overlap=gather_overlap(op, pixels, depths[0]))
     table = len(runs) > _MOST_RUNS
@@ -82,8 +82,9 @@ def gather_overlap(op: ChannelGather, pixels: int, first_depth: int) -> Overlap:
     return Overlap(max((n + 1) * width - n * first_depth for n in (0, pixels - 1)) - lowest)
 
 
-def regular_steps(numbers: IntArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Sizes and steps of nested loops that make `numbers`, less the first of them; the outermost comes first."""
+def regular_steps(numbers: IntArray) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Sizes and steps of nested loops that make `numbers`, less the first of them; the outermost comes first. None
+    where nothing repeats."""
     if len(numbers) == 1:
         return (), ()
     differences = np.diff(numbers)
@@ -93,10 +94,9 @@ def regular_steps(numbers: IntArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
             continue
         rows = numbers.reshape(-1, size)
         if (rows - rows[:, :1] == np.arange(size) * differences[0]).all():
-            sizes, steps = regular_steps(rows[:, 0])
-            return (*sizes, size), (*steps, int(differences[0]))
-    # Nothing repeats: a loop for each number.
-    return (1,) * len(numbers), (0,) * len(numbers)
+            outer = regular_steps(rows[:, 0])
+            return outer and ((*outer[0], size), (*outer[1], int(differences[0])))
+    return None
 
 
 def concatenate(op: Concatenation, graph: Graph) -> Implementation:

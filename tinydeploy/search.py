@@ -7,11 +7,12 @@ hand. A trial whose predicted cost is hopeless is pruned before it trains.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,8 +107,20 @@ def search(
         if _complete(optuna, opened) < trials:
             attempt = _Attempt(optuna, opened, space, board, objectives, limits, cache, progress, stage)
             enough = optuna.study.MaxTrialsCallback(trials)
-            opened.optimize(attempt, callbacks=[enough, lambda study, trial: _require_hope(optuna, study)])
+            with interruptible():
+                opened.optimize(attempt, callbacks=[enough, lambda study, trial: _require_hope(optuna, study)])
         return _result(optuna, opened, storage, objectives)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C while Optuna keeps its books makes it stumble over what it has not noted; it is Ctrl-C all the same."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 class _Attempt:

@@ -25,7 +25,7 @@ from tinydeploy.job import Job
 from tinydeploy.method import Method
 from tinydeploy.pareto import front
 from tinydeploy.progress import ignore_progress
-from tinydeploy.search import Search, read_objectives, search
+from tinydeploy.search import Search, interruptible, read_objectives, search
 from tinydeploy.search_space import Space, build_arguments
 from tinydeploy.sweep import Limits
 
@@ -165,6 +165,19 @@ def test_a_storage_that_cannot_be_had_is_named_without_its_password(
     with pytest.raises(UsageError, match=rf"--storage .* cannot be used \(.*{said}.*; give a database") as caught:
         run(tmp_path, monkeypatch, Limits(), storage=storage)
     assert "secret" not in str(caught.value)
+
+
+def test_ctrl_c_is_ctrl_c_whatever_optuna_stumbles_over() -> None:
+    def stumbles() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise UnboundLocalError("cannot access local variable 'updated_state'")
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        stumbles()
+    with pytest.raises(ValueError), interruptible():
+        raise ValueError
 
 
 # Studies that are shared

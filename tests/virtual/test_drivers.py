@@ -101,7 +101,7 @@ def test_the_core_reaches_its_speed_and_the_uart_its_baud_rate(
     """A wrong clock or divider garbles the bytes; a wrong sequence stops the run."""
     board = variant(tmp_path, name, changes)
     device = VirtualBoard(board, build(tmp_path / "project", board).elf)
-    device.uart_send(b"early")
+    device.uart_send(b"e")  # before there is a UART
     device.run(0.02)
     assert device.uart_receive() == b"start\r\n"
     assert device.core_hz == board.clock.sysclk_hz

@@ -58,7 +58,7 @@ EXPECTED = [
 def test_each_call_is_counted_without_interrupts(board: str, interrupts: str) -> None:
     running = boot(board, BODY.replace("INTERRUPTS", interrupts))
     running.watch(["leaf", "outer", "recursive", "tail", "again"])
-    running.run(0.005)
+    running.run(0.02)
     calls = running.take_calls()
     assert [(call.symbol, call.instructions, call.stack_bytes) for call in calls] == EXPECTED
     assert all(call.cycles > 0 for call in calls)

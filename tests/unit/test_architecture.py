@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,3 +151,9 @@ def test_listing_boards_needs_no_tensorflow() -> None:
         "assert 'tensorflow' not in sys.modules and 'tflite_micro' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL, env=os.environ)
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """pytest imports them without packages: two of one name are an error of collection, which only a whole run sees."""
+    names = Counter(path.name for path in Path(__file__).parents[1].rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tinydeploy.virtual import VirtualBoard
-from tinydeploy.virtual.models.events import EVENTS
-from tinydeploy.virtual.models.silicon import STRAIGHT, Silicon
+from tinydeploy.virtual.fitting import Counts, constants, counts, error_percent, fitted, predicted
 from tinydeploy.virtual.silicon_file import silicon_of
 from tinydeploy.virtual.wiring import Setup, setup_named
 
@@ -35,7 +34,6 @@ BOARDS = {
 FITTED = ("ic", "kws", "ad")
 BAUDS = (921_600, 115_200)  # of v1.2, of v1.1
 BOOT_S = 5.0
-Counts = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +92,10 @@ def answer(device: VirtualBoard, command: bytes, seconds: float = 60.0) -> bytes
     return said
 
 
-def counts(device: VirtualBoard, core: str) -> dict[str, float]:
-    """What the device has executed so far: straight-line cycles, events, and traffic by the constants' names."""
-    totals = dict.fromkeys(("straight", *EVENTS), 0.0)
-    for previous, block, runs in device.edges():
-        totals["straight"] += runs * STRAIGHT[core](previous, block.instructions)
-        for event, count in EVENTS.items():
-            totals[event] += runs * count(previous, block)
+def counts_of(device: VirtualBoard, core: str) -> dict[str, float]:
+    """What the device has executed so far."""
     assert device.memory is not None
-    traffic = device.memory.traffic
-    return totals | {
-        "data_cache.access": traffic.accesses,
-        "data_cache.miss": traffic.misses,
-        "fetch_cache.miss": traffic.fetch_misses,
-        "fetch_cache.sequential": traffic.sequential,
-    }
+    return counts(device.edges(), device.memory.traffic, core)
 
 
 def inference(case: Case) -> Counts:
@@ -118,49 +105,14 @@ def inference(case: Case) -> Counts:
     if b"m-name" not in answer(device, b"name%"):
         raise SystemExit(f"{case.image}: does not answer name%")
     answer(device, b"infer 1 0%")
-    marks = [counts(device, setup.core.name)]
+    marks = [counts_of(device, setup.core.name)]
     many = 9 if case.model == "ad" else 3
     for number in (1, many):
         if b"m-results" not in answer(device, b"infer %d 0%%" % number):
             raise SystemExit(f"{case.image}: does not infer")
-        marks.append(counts(device, setup.core.name))
+        marks.append(counts_of(device, setup.core.name))
     first, second, third = marks
     return {name: (third[name] - 2 * second[name] + first[name]) / (many - 1) for name in first}
-
-
-def constants(silicon: Silicon) -> dict[str, float]:
-    """The chip's constants by the names of `counts`, those that it has."""
-    shapes = {"data_cache": silicon.data, "fetch_cache": silicon.fetch}
-    found = dict(silicon.cycles)
-    for name, shape in shapes.items():
-        if shape is not None:
-            costs = {"miss": shape.miss, "sequential": shape.sequential, "access": shape.access}
-            found |= {f"{name}.{cost}": value for cost, value in costs.items() if value}
-    return found
-
-
-def predicted(counted: Counts, chosen: Mapping[str, float]) -> float:
-    """Cycles of one inference."""
-    return counted["straight"] + sum(counted[name] * value for name, value in chosen.items())
-
-
-def fitted(known: Sequence[tuple[Case, Counts]], names: Sequence[str]) -> dict[str, float]:
-    """The constants, none negative, with the least squares of relative errors."""
-    scale = np.array([1 / case.measured for case, _ in known])
-    wanted = np.array([case.measured - counted["straight"] for case, counted in known]) * scale
-    free = list(names)
-    while free:
-        matrix = np.array([[counted[name] for name in free] for _, counted in known]) * scale[:, None]
-        values = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
-        if (values >= 0).all():
-            return dict.fromkeys(names, 0.0) | dict(zip(free, map(float, values), strict=True))
-        del free[int(values.argmin())]
-    return dict.fromkeys(names, 0.0)
-
-
-def error(case: Case, counted: Counts, chosen: Mapping[str, float]) -> float:
-    """In per cent of what silicon took."""
-    return (predicted(counted, chosen) / case.measured - 1) * 100
 
 
 def summary(errors: Sequence[float]) -> str:
@@ -180,11 +132,11 @@ def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> Non
     print(f"{'release':10}{'model':22}{'measured':>12}{'predicted':>12}{'error':>9}{'left out':>10}")
     left_out, unseen = [], []
     for case, counted in known:
-        off = error(case, counted, chosen)
+        off = error_percent(case, counted, chosen)
         alone = ""
         if case.is_fitted and len(seen) > len(shipped):
             others = [item for item in seen if item[0] is not case]
-            left_out.append(error(case, counted, fitted(others, list(shipped))))
+            left_out.append(error_percent(case, counted, fitted(others, list(shipped))))
             alone = f"{left_out[-1]:+.1f} %"
         elif not case.is_fitted:
             unseen.append(off)
@@ -192,7 +144,7 @@ def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> Non
         name = f"{case.model} {case.variant}"
         mega = predicted(counted, chosen) / 1e6
         print(f"{case.release:10}{name:22}{case.measured / 1e6:10.3f} M{mega:10.3f} M{off:+7.1f} %{alone:>10}")
-    on_seen = summary([error(case, counted, chosen) for case, counted in seen])
+    on_seen = summary([error_percent(case, counted, chosen) for case, counted in seen])
     print(f"fitted: {on_seen}; left out: {summary(left_out)}; unseen: {summary(unseen)}")
 
 

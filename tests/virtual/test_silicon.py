@@ -13,9 +13,10 @@ from tinydeploy.errors import BoardError
 pytest.importorskip("unicorn")
 from virtual_programs import boot, output
 
-from benchmarks.silicon import Case, fitted
+from benchmarks.silicon import Case
 from tinydeploy.boards import load_board
 from tinydeploy.virtual import VirtualBoard
+from tinydeploy.virtual.fitting import fitted
 from tinydeploy.virtual.memory import Traffic
 from tinydeploy.virtual.models.silicon import CacheShape, Silicon
 from tinydeploy.virtual.silicon_file import read_silicon, silicon_of

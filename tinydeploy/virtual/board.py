@@ -22,6 +22,7 @@ from tinydeploy.virtual.models.silicon import Silicon, SiliconModel
 from tinydeploy.virtual.plain_image import read_image
 from tinydeploy.virtual.silicon_file import silicon_of
 from tinydeploy.virtual.system import System
+from tinydeploy.virtual.tally import Tally
 from tinydeploy.virtual.timeline import PS_PER_SECOND, Event
 from tinydeploy.virtual.watch import Call
 from tinydeploy.virtual.wiring import Setup, setup_for
@@ -153,6 +154,12 @@ class VirtualBoard:
     def take_calls(self) -> list[Call]:
         """The calls that returned since last taken, in the order of their return."""
         return self._core.watch.take()
+
+    def tally(self, symbol: str) -> Tally:
+        """What the last call of `symbol` executed; it is to be watched too."""
+        tally = Tally(symbol, self._core.counter, self.memory)
+        self._core.watch.listeners.append(tally)
+        return tally
 
     def edges(self) -> Iterator[tuple[Block | None, Block, int]]:
         """Every pair of blocks that ran, and how often: for fitting cycle models."""

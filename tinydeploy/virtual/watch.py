@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tinydeploy.virtual.counter import Action, BlockCounter
 from tinydeploy.virtual.cpu import Cpu
@@ -34,6 +35,16 @@ class _Frame:
     lowest_before: int
 
 
+class Listener(Protocol):
+    """Hears of watched calls as they happen."""
+
+    def enter(self, symbol: str) -> None:
+        """A call of `symbol` begins."""
+
+    def leave(self, symbol: str) -> None:
+        """It returns."""
+
+
 class CallWatch:
     """Sees every block through ``visit``. `in_handler()`: an exception is active, and its calls are not counted.
 
@@ -57,6 +68,7 @@ class CallWatch:
         self._returns: set[int] = set()
         self._frames: list[_Frame] = []
         self._calls: list[Call] = []
+        self.listeners: list[Listener] = []
 
     def watch(self, entries: dict[int, str]) -> None:
         """Watch these functions: entry address -> symbol; adds to what is watched."""
@@ -108,6 +120,8 @@ class CallWatch:
         if return_address not in self._returns:
             self._returns.add(return_address)
             self._counter.forget_edges()
+        for listener in self.listeners:
+            listener.enter(self._entries[address])
 
     def _leave(self, address: int) -> None:
         sp = self._cpu["sp"]
@@ -119,3 +133,5 @@ class CallWatch:
             self._stack.lowest = min(frame.lowest_before, self._stack.lowest)
             if frame.return_address == address:
                 self._calls.append(Call(frame.symbol, instructions - frame.instructions, cycles - frame.cycles, used))
+                for listener in self.listeners:
+                    listener.leave(frame.symbol)

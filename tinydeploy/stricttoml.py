@@ -5,6 +5,7 @@ The message of each error is ``FILE: [TABLE]: what is wrong``, and for an unknow
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -117,3 +118,13 @@ def parse_toml(text: str, where: str) -> Table:
         return Table(where, "", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BoardError(f"{where}: not valid TOML: {error}") from error
+
+
+def toml_lines(values: Mapping[str, object]) -> str:
+    """Keys with strings, numbers, booleans and lists of them, a line each.
+
+    A string of JSON, without characters beyond ASCII, is one of TOML too, and so are JSON's numbers and lists.
+    """
+    return "".join(
+        f"{key if key.isidentifier() else json.dumps(key)} = {json.dumps(value)}\n" for key, value in values.items()
+    )

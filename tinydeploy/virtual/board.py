@@ -10,6 +10,7 @@ from typing import Literal
 
 from tinydeploy.boards import Board
 from tinydeploy.errors import FirmwareFaultError
+from tinydeploy.latency import by_rules
 from tinydeploy.virtual.chips.chip import BootError
 from tinydeploy.virtual.core import CoreModel, OnFault
 from tinydeploy.virtual.ctrl_c import deferred_interrupt
@@ -178,7 +179,8 @@ class VirtualBoard:
     @property
     def cycle_model(self) -> str:
         """By what rules cycles are estimated, and how far they were off where silicon was measured."""
-        return self._core.model.statement
+        statement = self._core.model.statement
+        return statement if self.memory is not None else by_rules(statement)
 
     def _breaks_a_rule(self, where: str, message: str) -> None:
         self._note(f"{where}: the firmware {message}")

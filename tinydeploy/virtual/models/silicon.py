@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tinydeploy.latency import Band, by_constants
 from tinydeploy.virtual.decode import Block, Instruction
 from tinydeploy.virtual.models.events import EVENTS
 from tinydeploy.virtual.models.m0plus import CortexM0Plus
@@ -36,19 +37,11 @@ class CacheShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """How far predictions were off on cases that the constants were not fitted to, in per cent."""
-
-    mean_percent: float
-    worst_percent: float
-    cases: str
-
-
-@dataclass(frozen=True, slots=True)
 class Silicon:
     """The constants of one chip at one clock. ``cycles``: by event (``models/events.py``).
 
     ``data`` and ``fetch``: caches before the flash, none where it costs nothing; ``unified``: one cache for both.
+    ``cost_factor``: cycles by these constants as a multiple of what the cost model predicts for the chip.
     """
 
     name: str
@@ -60,16 +53,13 @@ class Silicon:
     data: CacheShape | None
     fetch: CacheShape | None
     unified: bool
-    band: Band
+    band: Band | None
+    cost_factor: float = 1.0
 
     @property
     def statement(self) -> str:
         """What a latency by these constants is worth."""
-        return (
-            f"{self.chip} at {self.core_hz / 1e6:g} MHz, {self.wait_states} flash wait states (calibrated estimate): "
-            f"off by {self.band.mean_percent:g} % on average, {self.band.worst_percent:g} % at worst on "
-            f"{self.band.cases}"
-        )
+        return by_constants(self.name, self.chip, self.core_hz, self.wait_states, self.band)
 
 
 class SiliconModel:

@@ -146,13 +146,23 @@ def _loaded(
     )
 
 
+def _whatever_its_size(spec: zoo.ModelSpec) -> None:
+    """No network is refused."""
+
+
 def obtain(
-    job: Job, cache: Path, *, require_fit: Callable[[zoo.ModelSpec], None], progress: Watcher, stage: Stage
+    job: Job,
+    cache: Path,
+    *,
+    progress: Watcher,
+    stage: Stage,
+    require_fit: Callable[[zoo.ModelSpec], None] = _whatever_its_size,
 ) -> Trained:
     """The trained network, from a folder in `cache` where the same one was trained before; an interrupted training
     goes on from its checkpoint there.
 
-    `require_fit` raises FitError for a network that cannot be deployed, before an epoch is spent on it.
+    `require_fit` raises FitError for a network that cannot be deployed, before an epoch is spent on it; without it any
+    network is trained.
     """
     from tinydeploy import training_cache
 
@@ -218,7 +228,7 @@ def _teacher(
         first = dataclasses.replace(job, **network, input_size=size, channels=spec.channels, method=method)
         name = first.spec_for(dataset).name
         stage(f"teacher  {name}")
-        obtain(first, cache, require_fit=lambda _: None, progress=progress, stage=stage)
+        obtain(first, cache, progress=progress, stage=stage)
         file = cache / first.key()[:16] / FLOAT_MODEL
     model = load_teacher(file, preprocess_of(spec), spec.classes)
     weight = WEIGHT if job.method.teacher_weight is None else job.method.teacher_weight

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tinydeploy.arithmetic import Estimate, estimate
 from tinydeploy.boards import Board
@@ -24,7 +24,7 @@ from tinydeploy.job import Job, Stage, obtain
 from tinydeploy.pareto import dominates, front
 from tinydeploy.progress import Watcher
 from tinydeploy.search_space import Space, build_arguments
-from tinydeploy.study import database_words, import_optuna, open_study, without_password
+from tinydeploy.study import database_words, ended, import_optuna, open_study, without_password
 from tinydeploy.sweep import Limits
 
 if TYPE_CHECKING:
@@ -104,12 +104,12 @@ def search(
     directions = ["maximize" if OBJECTIVES[one] else "minimize" for one in objectives]
     with database_words(storage):
         opened = open_study(storage, study, directions, asked)
-        if _complete(optuna, opened) < trials:
-            attempt = _Attempt(optuna, opened, space, board, objectives, limits, cache, progress, stage)
+        if len(ended(opened, "COMPLETE")) < trials:
+            attempt = _Attempt(opened, space, board, objectives, limits, cache, progress, stage)
             enough = optuna.study.MaxTrialsCallback(trials)
             with interruptible():
-                opened.optimize(attempt, callbacks=[enough, lambda study, trial: _require_hope(optuna, study)])
-        return _result(optuna, opened, storage, objectives)
+                opened.optimize(attempt, callbacks=[enough, _require_hope])
+        return _result(opened, storage, objectives)
 
 
 @contextlib.contextmanager
@@ -123,41 +123,29 @@ def interruptible() -> Iterator[None]:
         raise
 
 
+@dataclass(frozen=True, slots=True)
 class _Attempt:
     """Optuna's objective: draw, predict, prune or train."""
 
-    def __init__(
-        self,
-        optuna: Any,
-        study: optuna.Study,
-        space: Space,
-        board: Board,
-        objectives: tuple[str, ...],
-        limits: Limits,
-        cache: Path,
-        progress: Watcher,
-        stage: Stage,
-    ) -> None:
-        self._optuna = optuna
-        self._study = study
-        self._space = space
-        self._board = board
-        self._objectives = objectives
-        self._limits = limits
-        self._cache = cache
-        self._progress = progress
-        self._stage = stage
+    study: optuna.Study
+    space: Space
+    board: Board
+    objectives: tuple[str, ...]
+    limits: Limits
+    cache: Path
+    progress: Watcher
+    stage: Stage
 
     def __call__(self, trial: optuna.Trial) -> tuple[float, ...]:
-        job = self._space.draw(trial)
+        job = self.space.draw(trial)
         cost = self._affordable(trial, job)
-        self._stage(f"trial    {trial.number}: {cost.spec.name}, {cost.latency_ms:.3g} ms predicted")
+        self.stage(f"trial    {trial.number}: {cost.spec.name}, {cost.latency_ms:.3g} ms predicted")
         try:
-            trained = obtain(job, self._cache, require_fit=lambda _: None, progress=self._progress, stage=self._stage)
+            trained = obtain(job, self.cache, progress=self.progress, stage=self.stage)
         except (ModelError, OracleError) as error:  # a training that went nowhere may not be convertible
-            raise self._pruned(trial, str(error)) from error
+            raise _pruned(trial, str(error)) from error
         except KeyboardInterrupt:
-            self._study.enqueue_trial(trial.params)
+            self.study.enqueue_trial(trial.params)
             raise
         values = _values(cost, trained.int8_score)
         found = Found(
@@ -165,36 +153,38 @@ class _Attempt:
             f"{socket.gethostname()}:{os.getpid()}",
             cost.spec.name,
             trained.measure,
-            {name: values[name] for name in self._objectives},
+            {name: values[name] for name in self.objectives},
             trained.int8_score,
             cost.latency_ms,
             cost.firmware_ram_bytes,
             cost.firmware_flash_bytes,
-            build_arguments(self._board, job),
+            build_arguments(self.board, job),
             on_front=False,
         )
         trial.set_user_attr("found", dataclasses.asdict(found))
-        return tuple(values[name] for name in self._objectives)
+        return tuple(values[name] for name in self.objectives)
 
     def _affordable(self, trial: optuna.Trial, job: Job) -> Estimate:
         """The predicted cost, unless it is hopeless."""
         try:
-            cost = estimate(job.trained_spec(), self._board)
+            cost = estimate(job.trained_spec(), self.board)
         except (UsageError, FitError) as error:
-            raise self._pruned(trial, str(error)) from error
-        broken = self._limits.broken(cost)
+            raise _pruned(trial, str(error)) from error
+        broken = self.limits.broken(cost)
         if broken:
-            raise self._pruned(trial, f"{cost.spec.name} needs {' and '.join(broken)}")
-        best = _costs(self._objectives, _values(cost, 1.0))
-        done = self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.COMPLETE,))
-        for other in done:
-            if dominates(_costs(self._objectives, dict(zip(self._objectives, other.values, strict=True))), best):
-                raise self._pruned(trial, f"{cost.spec.name} could not beat trial {other.number} even if never wrong")
+            raise _pruned(trial, f"{cost.spec.name} needs {' and '.join(broken)}")
+        best = _costs(self.objectives, _values(cost, 1.0))
+        for other in ended(self.study, "COMPLETE"):
+            if dominates(_costs(self.objectives, dict(zip(self.objectives, other.values, strict=True))), best):
+                raise _pruned(trial, f"{cost.spec.name} could not beat trial {other.number} even if never wrong")
         return cost
 
-    def _pruned(self, trial: optuna.Trial, reason: str) -> Exception:
-        trial.set_user_attr("pruned", reason)
-        return self._optuna.TrialPruned(reason)
+
+def _pruned(trial: optuna.Trial, reason: str) -> optuna.TrialPruned:
+    from optuna import TrialPruned
+
+    trial.set_user_attr("pruned", reason)
+    return TrialPruned(reason)
 
 
 def _values(cost: Estimate, score: float) -> dict[str, float]:
@@ -211,29 +201,23 @@ def _costs(objectives: Sequence[str], values: dict[str, float]) -> list[float]:
     return [-values[name] if OBJECTIVES[name] else values[name] for name in objectives]
 
 
-def _complete(optuna: Any, study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
-
-
-def _require_hope(optuna: Any, study: optuna.Study) -> None:
-    """FitError after too many pruned trials in a row."""
-    states = optuna.trial.TrialState
-    ended = study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED))[-_HOPELESS_IN_A_ROW:]
-    if len(ended) == _HOPELESS_IN_A_ROW and all(trial.state == states.PRUNED for trial in ended):
+def _require_hope(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Optuna's callback after a `trial`: FitError after too many pruned ones in a row."""
+    last = ended(study, "COMPLETE", "PRUNED")[-_HOPELESS_IN_A_ROW:]
+    if len(last) == _HOPELESS_IN_A_ROW and all(one.state.name == "PRUNED" for one in last):
         raise FitError(
-            f"{_HOPELESS_IN_A_ROW} networks in a row were hopeless, the last: {ended[-1].user_attrs.get('pruned')}; "
+            f"{_HOPELESS_IN_A_ROW} networks in a row were hopeless, the last: {last[-1].user_attrs.get('pruned')}; "
             "allow a smaller --alpha or --input-size, or more latency and memory"
         )
 
 
-def _result(optuna: Any, study: optuna.Study, storage: str, objectives: tuple[str, ...]) -> Search:
-    states = optuna.trial.TrialState
-    done = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
+def _result(study: optuna.Study, storage: str, objectives: tuple[str, ...]) -> Search:
+    done = ended(study, "COMPLETE")
     best = front([_costs(objectives, trial.user_attrs["found"]["values"]) for trial in done])
     found = tuple(
         Found(**{**trial.user_attrs["found"], "build": tuple(trial.user_attrs["found"]["build"]), "on_front": kept})
         for trial, kept in zip(done, best, strict=True)
     )
-    pruned = study.get_trials(deepcopy=False, states=(states.PRUNED,))
+    pruned = ended(study, "PRUNED")
     reason = str(pruned[-1].user_attrs.get("pruned", "")) if pruned else ""
     return Search(study.study_name, without_password(storage), objectives, found, len(pruned), reason)

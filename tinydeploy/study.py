@@ -101,6 +101,13 @@ def open_study(storage: str, name: str, directions: Sequence[str], asked: str) -
     return study
 
 
+def ended(study: optuna.Study, *states: str) -> list[optuna.trial.FrozenTrial]:
+    """The trials that ended in one of `states` (COMPLETE, PRUNED), by number; look, do not touch."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=[TrialState[state] for state in states])
+
+
 def _begun_together(make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What `make` gives. Processes that begin one database at the same time trip over each other's tables; a moment
     later these are there."""

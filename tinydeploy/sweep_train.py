@@ -47,7 +47,7 @@ def score(
             found.append(None)
             continue
         stage(f"network  {number} of {len(points)}: {point.spec.name}")
-        trained = obtain(job_for(job, point.spec), cache, require_fit=lambda _: None, progress=progress, stage=stage)
+        trained = obtain(job_for(job, point.spec), cache, progress=progress, stage=stage)
         found.append(Score(trained.measure, trained.float_score, trained.int8_score))
     return _with_front(points, found)
 

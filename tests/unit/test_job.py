@@ -104,7 +104,7 @@ def refuse(spec: zoo.ModelSpec) -> None:
 
 
 def get(job: Job, cache: Path, **changes: Any) -> Any:
-    wanted = {"require_fit": lambda spec: None, "progress": ignore_progress, "stage": lambda text: None} | changes
+    wanted = {"progress": ignore_progress, "stage": lambda text: None} | changes
     return obtain(job, cache, **wanted)
 
 

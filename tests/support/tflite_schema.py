@@ -1,8 +1,9 @@
 """The public TFLite schema (schema.fbs, version 3), as far as models of the tests need it: operator codes, enumerations
-and each operator's builtin options with their field slots and union members."""
+and each operator's builtin options, in the order of their field slots, with their union members."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -67,8 +68,24 @@ class Activation(IntEnum):
     RELU6 = 3
 
 
+class WeightsFormat(IntEnum):
+    """FullyConnectedOptionsWeightsFormat of the schema."""
+
+    DEFAULT = 0
+
+
 Field = tuple[int, str, Any]
 """(slot, flatbuffers type name or "vector", value); a value equal to the schema's default may be left out."""
+
+# By the type of an option: its flatbuffers type name.
+_TYPES = {
+    "Padding": "Int8",
+    "Activation": "Int8",
+    "WeightsFormat": "Int8",
+    "int": "Int32",
+    "bool": "Bool",
+    "float": "Float32",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +95,17 @@ class Options:
     union: ClassVar[int] = 0
 
     def fields(self) -> list[Field]:
-        """The table's fields."""
-        return []
+        """The table's fields: the dataclass's own, in their order; of a (height, width) the width comes first."""
+        found: list[tuple[str, Any]] = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "tuple[int, int]":
+                found += [("Int32", value[1]), ("Int32", value[0])]
+            elif field.type == "tuple[int, ...]":
+                found.append(("vector", np.array(value, np.int32)))
+            else:
+                found.append((_TYPES[str(field.type)], value))
+        return [(slot, kind, value) for slot, (kind, value) in enumerate(found)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +117,6 @@ class Conv2D(Options):
     stride: tuple[int, int] = (1, 1)
     activation: Activation = Activation.NONE
     dilation: tuple[int, int] = (1, 1)
-
-    def fields(self) -> list[Field]:
-        return [
-            (0, "Int8", self.padding),
-            (1, "Int32", self.stride[1]),
-            (2, "Int32", self.stride[0]),
-            (3, "Int8", self.activation),
-            (4, "Int32", self.dilation[1]),
-            (5, "Int32", self.dilation[0]),
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +130,6 @@ class DepthwiseConv2D(Options):
     activation: Activation = Activation.NONE
     dilation: tuple[int, int] = (1, 1)
 
-    def fields(self) -> list[Field]:
-        return [
-            (0, "Int8", self.padding),
-            (1, "Int32", self.stride[1]),
-            (2, "Int32", self.stride[0]),
-            (3, "Int32", self.depth_multiplier),
-            (4, "Int8", self.activation),
-            (5, "Int32", self.dilation[1]),
-            (6, "Int32", self.dilation[0]),
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class Pool2D(Options):
@@ -136,35 +141,19 @@ class Pool2D(Options):
     filter: tuple[int, int] = (2, 2)
     activation: Activation = Activation.NONE
 
-    def fields(self) -> list[Field]:
-        return [
-            (0, "Int8", self.padding),
-            (1, "Int32", self.stride[1]),
-            (2, "Int32", self.stride[0]),
-            (3, "Int32", self.filter[1]),
-            (4, "Int32", self.filter[0]),
-            (5, "Int8", self.activation),
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class FullyConnected(Options):
     union: ClassVar[int] = 8
     activation: Activation = Activation.NONE
-    weights_format: int = 0
+    weights_format: WeightsFormat = WeightsFormat.DEFAULT
     keep_num_dims: bool = False
-
-    def fields(self) -> list[Field]:
-        return [(0, "Int8", self.activation), (1, "Int8", self.weights_format), (2, "Bool", self.keep_num_dims)]
 
 
 @dataclass(frozen=True, slots=True)
 class Softmax(Options):
     union: ClassVar[int] = 9
     beta: float = 1.0
-
-    def fields(self) -> list[Field]:
-        return [(0, "Float32", self.beta)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +162,11 @@ class Concatenation(Options):
     axis: int = 3
     activation: Activation = Activation.NONE
 
-    def fields(self) -> list[Field]:
-        return [(0, "Int32", self.axis), (1, "Int8", self.activation)]
-
 
 @dataclass(frozen=True, slots=True)
 class Add(Options):
     union: ClassVar[int] = 11
     activation: Activation = Activation.NONE
-
-    def fields(self) -> list[Field]:
-        return [(0, "Int8", self.activation)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +174,11 @@ class Mul(Options):
     union: ClassVar[int] = 21
     activation: Activation = Activation.NONE
 
-    def fields(self) -> list[Field]:
-        return [(0, "Int8", self.activation)]
-
 
 @dataclass(frozen=True, slots=True)
 class Reshape(Options):
     union: ClassVar[int] = 17
     new_shape: tuple[int, ...] = ()
-
-    def fields(self) -> list[Field]:
-        return [(0, "vector", np.array(self.new_shape, np.int32))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +201,6 @@ class Reducer(Options):
     union: ClassVar[int] = 27
     keep_dims: bool = False
 
-    def fields(self) -> list[Field]:
-        return [(0, "Bool", self.keep_dims)]
-
 
 @dataclass(frozen=True, slots=True)
 class StridedSlice(Options):
@@ -237,18 +211,11 @@ class StridedSlice(Options):
     new_axis_mask: int = 0
     shrink_axis_mask: int = 0
 
-    def fields(self) -> list[Field]:
-        masks = (self.begin_mask, self.end_mask, self.ellipsis_mask, self.new_axis_mask, self.shrink_axis_mask)
-        return [(slot, "Int32", mask) for slot, mask in enumerate(masks)]
-
 
 @dataclass(frozen=True, slots=True)
 class Split(Options):
     union: ClassVar[int] = 35
     num_splits: int = 2
-
-    def fields(self) -> list[Field]:
-        return [(0, "Int32", self.num_splits)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,26 +223,17 @@ class SplitV(Options):
     union: ClassVar[int] = 79
     num_splits: int = 2
 
-    def fields(self) -> list[Field]:
-        return [(0, "Int32", self.num_splits)]
-
 
 @dataclass(frozen=True, slots=True)
 class Sub(Options):
     union: ClassVar[int] = 28
     activation: Activation = Activation.NONE
 
-    def fields(self) -> list[Field]:
-        return [(0, "Int8", self.activation)]
-
 
 @dataclass(frozen=True, slots=True)
 class Squeeze(Options):
     union: ClassVar[int] = 30
     axes: tuple[int, ...] = ()
-
-    def fields(self) -> list[Field]:
-        return [(0, "vector", np.array(self.axes, np.int32))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,18 +257,12 @@ class Pack(Options):
     count: int = 2
     axis: int = 0
 
-    def fields(self) -> list[Field]:
-        return [(0, "Int32", self.count), (1, "Int32", self.axis)]
-
 
 @dataclass(frozen=True, slots=True)
 class Unpack(Options):
     union: ClassVar[int] = 64
     count: int = 2
     axis: int = 0
-
-    def fields(self) -> list[Field]:
-        return [(0, "Int32", self.count), (1, "Int32", self.axis)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,17 +271,11 @@ class ResizeNearestNeighbor(Options):
     align_corners: bool = False
     half_pixel_centers: bool = False
 
-    def fields(self) -> list[Field]:
-        return [(0, "Bool", self.align_corners), (1, "Bool", self.half_pixel_centers)]
-
 
 @dataclass(frozen=True, slots=True)
 class LeakyRelu(Options):
     union: ClassVar[int] = 75
     alpha: float = 0.0
-
-    def fields(self) -> list[Field]:
-        return [(0, "Float32", self.alpha)]
 
 
 @dataclass(frozen=True, slots=True)

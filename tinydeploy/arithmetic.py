@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tinydeploy import zoo
@@ -207,13 +207,33 @@ def _by_layer(program: Program, core: Core) -> dict[str, Cost]:
 
 def require_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> None:
     """FitError where `spec` cannot fit `board` whatever the compiler does; it names the nearest that may."""
-    short = least_shortage(spec, board, optimize)
-    if short is not None:
-        nearest = nearest_possible(spec, board, optimize)
-        advice = f"The nearest that may fit is {nearest}" if nearest else "None of its widths and sizes would"
-        raise fit_error(
-            spec.name, short.needs_bytes, board.name, short.has_bytes, short.memory, short.contributors, advice
-        )
+    require_enough(spec, board, lambda one: least_shortage(one, board, optimize), "may fit")
+
+
+def require_enough(spec: ModelSpec, board: Board, shortage: Callable[[ModelSpec], Shortage | None], fits: str) -> None:
+    """FitError where `shortage` finds that `board` lacks something for `spec`.
+
+    It names the nearest network, thinner before smaller, for which `shortage` finds nothing: the nearest that `fits`.
+    """
+    short = shortage(spec)
+    if short is None:
+        return
+    nearest = _nearest(spec, shortage)
+    if nearest is None:
+        advice = f"None of its widths and sizes {fits}"
+    else:
+        advice = f"The nearest that {fits} is --alpha {nearest.alpha:g} --input-size {nearest.size_option}"
+    raise fit_error(spec.name, short.needs_bytes, board.name, short.has_bytes, short.memory, short.contributors, advice)
+
+
+def _nearest(spec: ModelSpec, shortage: Callable[[ModelSpec], Shortage | None]) -> ModelSpec | None:
+    for smaller in _smaller_networks(spec):
+        try:
+            if shortage(smaller) is None:
+                return smaller
+        except UsageError:
+            break  # too small for the strides, and so is what would follow
+    return None
 
 
 def least_shortage(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> Shortage | None:
@@ -231,7 +251,7 @@ def least_shortage(spec: ModelSpec, board: Board, optimize: Optimize = "balanced
     return None
 
 
-def smaller_networks(spec: ModelSpec) -> Iterator[ModelSpec]:
+def _smaller_networks(spec: ModelSpec) -> Iterator[ModelSpec]:
     """Networks like `spec`, thinner ones before smaller ones, itself left out; the smallest may be none."""
     height, width, _ = spec.input_shape
     for scale in _STEPS_OF_SIZE:
@@ -240,15 +260,3 @@ def smaller_networks(spec: ModelSpec) -> Iterator[ModelSpec]:
             smaller = replace(spec, alpha=alpha, input_size=size[0], input_width=size[1])
             if smaller != spec:
                 yield smaller
-
-
-def nearest_possible(spec: ModelSpec, board: Board, optimize: Optimize = "balanced") -> str:
-    """``--alpha A --input-size S`` of the network nearest to `spec` that may fit, thinner before smaller; or ""."""
-    for smaller in smaller_networks(spec):
-        try:
-            short = least_shortage(smaller, board, optimize)
-        except UsageError:
-            return ""  # too small for the strides, and so is what would follow
-        if short is None:
-            return f"--alpha {smaller.alpha:g} --input-size {smaller.size_text}"
-    return ""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tinydeploy.arithmetic import estimate, least_shortage, smaller_networks
+from tinydeploy.arithmetic import estimate, least_shortage, require_enough
 from tinydeploy.boards import Board
-from tinydeploy.errors import UsageError
-from tinydeploy.fit import Shortage, fit_error
+from tinydeploy.fit import Shortage
 from tinydeploy.optimize import Optimize
 from tinydeploy.zoo import ModelSpec
 
@@ -17,12 +16,7 @@ def require_deployable(
 
     The message names the nearest network that fits, thinner before smaller; each candidate is compiled.
     """
-    short = _shortage(spec, board, optimize, stream_input)
-    if short is not None:
-        advice = _advice(spec, board, optimize, stream_input)
-        raise fit_error(
-            spec.name, short.needs_bytes, board.name, short.has_bytes, short.memory, short.contributors, advice
-        )
+    require_enough(spec, board, lambda one: _shortage(one, board, optimize, stream_input), "fits")
 
 
 def _shortage(spec: ModelSpec, board: Board, optimize: Optimize, stream_input: bool) -> Shortage | None:
@@ -37,13 +31,3 @@ def _shortage(spec: ModelSpec, board: Board, optimize: Optimize, stream_input: b
         weights = tuple((layer.name, layer.weights_bytes) for layer in cost.layers)
         return Shortage("flash", cost.constants_bytes, cost.board_flash_bytes, weights)
     return None
-
-
-def _advice(spec: ModelSpec, board: Board, optimize: Optimize, stream_input: bool) -> str:
-    for smaller in smaller_networks(spec):
-        try:
-            if _shortage(smaller, board, optimize, stream_input) is None:
-                return f"The nearest that fits is --alpha {smaller.alpha:g} --input-size {smaller.size_option}"
-        except UsageError:
-            break  # too small for the strides, and so is what would follow
-    return "None of its widths and sizes fits"

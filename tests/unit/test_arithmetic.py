@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 import pytest
 
 from tinydeploy import zoo
-from tinydeploy.arithmetic import estimate, nearest_possible, require_possible, separable_savings
+from tinydeploy.arithmetic import estimate, require_possible, separable_savings
 from tinydeploy.arithmetic_report import estimate_json
 from tinydeploy.boards import load_board
 from tinydeploy.errors import FitError, TinydeployError, UsageError
@@ -79,11 +79,9 @@ def test_chains_of_row_stripes_are_predicted_too() -> None:
 
 def test_what_cannot_fit_is_refused_with_the_nearest_that_may() -> None:
     spec = ModelSpec("mobilenet_v1", 1.0, 224, 3, 1000)
-    with pytest.raises(
-        FitError, match=r"of flash, nucleo_l4r5zi has .* The nearest that may fit is --alpha 0\.\d+ --in"
-    ):
+    with pytest.raises(FitError, match="of flash, nucleo_l4r5zi has ") as caught:
         estimate(spec, BOARD)
-    found = re.fullmatch(r"--alpha (\S+) --input-size (\d+)", nearest_possible(spec, BOARD))
+    found = re.search(r"The nearest that may fit is --alpha (0\.\d+) --input-size (\d+)", str(caught.value))
     assert found
     require_possible(dataclasses.replace(spec, alpha=float(found[1]), input_size=int(found[2])), BOARD)
 

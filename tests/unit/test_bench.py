@@ -15,8 +15,9 @@ import pytest
 from rich.console import Console
 from support.link.devices import device_on_a_pty
 from support.link.projects import build_native, small_model, write_project
+from support.measurements import predicted
 
-from tinydeploy.bench import ON_DEVICE, Layer, Measurement, bench
+from tinydeploy.bench import ON_DEVICE, Layer, bench
 from tinydeploy.errors import MismatchError, UsageError
 from tinydeploy.exchange import Timing
 from tinydeploy.image import Image
@@ -194,16 +195,7 @@ class TestVerify:
 
 def test_a_report_reads_well_in_a_pipe(project: Project) -> None:
     """No escape sequences, no line beyond 120 columns, every layer with its figures."""
-    measurement = Measurement(
-        board="stm32f746",
-        core="m7",
-        model="vww",
-        device="the virtual board",
-        unit="cycles",
-        cycle_model="dual-issue model (an estimate)",
-        core_hz=216_000_000,
-        model_sha256="ab" * 32,
-        fingerprint="cd" * 32,
+    measurement = predicted(
         macs=7_490_000,
         instructions=6_600_000,
         cycles=9_500_000,
@@ -213,15 +205,11 @@ def test_a_report_reads_well_in_a_pipe(project: Project) -> None:
         flash_bytes=296_000,
         ram_bytes=60_000,
         arena_bytes=55_296,
-        stack_bytes=184,
         firmware_flash_bytes=301_000,
         firmware_ram_bytes=70_000,
         samples=10,
         accuracy=0.9,
         host_accuracy=1.0,
-        exact=True,
-        mismatches=0,
-        interrupted=False,
         per_layer=(
             Layer("conv_pw_1/" + "long" * 20, "CONV_2D", 7_490_000, 6_500_000, 9_400_000),
             Layer("mean", "MEAN", 0, 1_000, 2_000),

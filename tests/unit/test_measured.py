@@ -7,41 +7,13 @@ import io
 import tomllib
 
 from rich.console import Console
+from support.measurements import predicted
 
-from tinydeploy.bench import ON_DEVICE, Layer, Measurement
+from tinydeploy.bench import ON_DEVICE, Layer
 from tinydeploy.measured import comparison_report, measured_toml
 from tinydeploy.tables import print_report
 
-PREDICTED = Measurement(
-    board="stm32f746",
-    core="m7",
-    model='a "quoted" mödel',
-    device="the virtual board",
-    unit="cycles",
-    cycle_model="dual-issue model (an estimate)",
-    core_hz=216_000_000,
-    model_sha256="ab" * 32,
-    fingerprint="cd" * 32,
-    macs=100,
-    instructions=900,
-    cycles=950,
-    latency_us=950 / 216,
-    latency_min_us=950 / 216,
-    latency_max_us=950 / 216,
-    flash_bytes=1,
-    ram_bytes=2,
-    arena_bytes=3,
-    stack_bytes=184,
-    firmware_flash_bytes=5,
-    firmware_ram_bytes=6,
-    samples=1,
-    accuracy=None,
-    host_accuracy=None,
-    exact=True,
-    mismatches=0,
-    interrupted=False,
-    per_layer=(Layer("conv", "CONV_2D", 100, 800, 840), Layer("mean", "MEAN", 0, 100, 110)),
-)
+PREDICTED = predicted(model='a "quoted" mödel')
 MEASURED = dataclasses.replace(
     PREDICTED,
     device="/dev/ttyACM0",

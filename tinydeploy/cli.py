@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tinydeploy import __version__
+from tinydeploy.cli_calibrate import calibrate
 from tinydeploy.cli_device import bench, doctor, monitor, run, say
 from tinydeploy.cli_diff import diff
 from tinydeploy.cli_emulate import emulate
@@ -265,6 +266,7 @@ def _inspect_file(
 
 
 cli.add_command(bench)
+cli.add_command(calibrate)
 cli.add_command(doctor)
 cli.add_command(monitor)
 cli.add_command(run)

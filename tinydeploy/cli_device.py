@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from tinydeploy.cli_diff import compare_runtimes
-from tinydeploy.cli_files import FILE, PROJECT, write_text
+from tinydeploy.cli_files import FILE, PROJECT, SILICON, write_text
 from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
+    from tinydeploy.bench import Measurement
     from tinydeploy.project import Project
+    from tinydeploy.protocol import About
 
 _BENCH_MACS = 200_000_000
 
@@ -31,6 +33,7 @@ def say(line: str) -> None:
 @click.option("--json", "json_file", type=FILE, help="Write the measurement as JSON too.")
 @click.option("--compare", is_flag=True, help="Run this model's build with the other --runtime too, side by side.")
 @click.option("--save", "save_file", type=FILE, help="Write a board's measurement beside the prediction, as TOML.")
+@SILICON
 def bench(
     port: str | None,
     project: Path | None,
@@ -38,12 +41,12 @@ def bench(
     json_file: Path | None,
     compare: bool,
     save_file: Path | None,
+    constants: Path | None,
 ) -> None:
     """Run inference on the device at PORT, or on a virtual board, and measure it. Ctrl-C prints what there is."""
     from tinydeploy.bench import bench as measure
     from tinydeploy.connection import connected
     from tinydeploy.image import read_image
-    from tinydeploy.measured import comparison_report, measured_toml
     from tinydeploy.project import find_project
     from tinydeploy.report import measurement_json, measurement_report
     from tinydeploy.tables import print_report
@@ -53,6 +56,8 @@ def bench(
         raise UsageError(f"--samples {count} is out of range; run at least 1")
     if save_file is not None and port is None:
         raise UsageError("--save keeps what a board measures beside the virtual board's prediction; give its PORT too")
+    if constants is not None and port is not None and save_file is None:
+        raise UsageError(f"--silicon is for the virtual board's cycles, {port} counts its own: leave one of them away")
     if compare and port is not None:
         raise UsageError(
             "--compare runs both builds on virtual boards: flash and bench them one by one with --json, then compare "
@@ -66,19 +71,29 @@ def bench(
     if compare:
         compare_runtimes(found, count, json_file)
         return
-    with connected(found, port, on_text=say) as session, counter("samples") as progress:
+    with connected(found, port, on_text=say, constants=constants) as session, counter("samples") as progress:
         measurement = measure(found, session, image, count=count, progress=progress)
+        about = session.about() if save_file is not None and not measurement.interrupted else None
     print_report(measurement_report(measurement))
     write_text(json_file, measurement_json(measurement))
     if measurement.interrupted:
         sys.exit(130)
     if save_file is not None:
-        with connected(found) as session:
-            predicted = measure(found, session, image, count=1)
-        print_report(comparison_report(measurement, predicted))
-        write_text(save_file, measured_toml(measurement, predicted))
+        _save(save_file, found, measurement, about, constants)
     if not measurement.exact:
         sys.exit(1)
+
+
+def _save(file: Path, project: Project, measured: Measurement, about: About | None, constants: Path | None) -> None:
+    """The board's measurement beside the prediction for the same image."""
+    from tinydeploy.measured import comparison_report, measured_toml, predict, require_same_image
+    from tinydeploy.tables import print_report
+
+    predicted, counted = predict(project, constants)
+    require_same_image(about, counted, measured.device)
+    print_report(comparison_report(measured, predicted))
+    write_text(file, measured_toml(measured, predicted, counted))
+    click.echo(f"\nsaved in {file}; tinydeploy calibrate {file} fits the virtual board to it")
 
 
 @click.command(short_help="Run one picture, or another input, through the model on a device.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinydeploy.cli_files import SILICON
 from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 @click.option("--board", help="Run the file WHAT, firmware that tinydeploy did not build, on this board.")
 @click.option("--baud", type=click.IntRange(300, 12_000_000), help="The port's baud rate until its user sets another.")
 @click.option("--gdb", "gdb_port", type=click.IntRange(0, 65535), help="Serve GDB on this TCP port; it waits for GDB.")
-def emulate(what: Path | None, board: str | None, baud: int | None, gdb_port: int | None) -> None:
+@SILICON
+def emulate(
+    what: Path | None, board: str | None, baud: int | None, gdb_port: int | None, constants: Path | None
+) -> None:
     """Boot firmware on the virtual board, its UART a pseudo-terminal.
 
     WHAT is a project's folder, or with --board a firmware file: .elf, .hex, or .bin for the start of the flash. What
@@ -29,11 +33,11 @@ def emulate(what: Path | None, board: str | None, baud: int | None, gdb_port: in
     from tinydeploy.virtual.pty import serve
 
     if board is None:
-        device, file, lines = _project(what)
+        device, file, lines = _project(what, constants)
     elif what is None:
         raise UsageError(f"--board {board} runs a firmware file: name it, such as firmware.elf")
     else:
-        device, file, lines = _foreign(board, what)
+        device, file, lines = _foreign(board, what, constants)
     if baud is not None:
         device.line_baud = baud
     debugged = None if gdb_port is None else DebuggedBoard(device, gdb_port, wait=True)
@@ -48,32 +52,36 @@ def emulate(what: Path | None, board: str | None, baud: int | None, gdb_port: in
         serve(debugged or device, announce)
 
 
-def _project(folder: Path | None) -> tuple[VirtualBoard, Path, tuple[str, ...]]:
-    from tinydeploy.boards import project_board
+def _project(folder: Path | None, constants: Path | None) -> tuple[VirtualBoard, Path, tuple[str, ...]]:
+    from tinydeploy.emulation import emulated
     from tinydeploy.project import find_project
-    from tinydeploy.virtual import VirtualBoard
 
     found = find_project(folder)
-    device = VirtualBoard(project_board(found.folder, found.board), found.elf)
+    device = emulated(found, constants)
     return (
         device,
         found.elf,
         (
             f"{found.board} runs {found.model_name}; its UART is {{port}}",
+            f"its time: {device.cycle_model}",
             f"in another terminal: tinydeploy bench {{port}} --project {found.folder}    (Ctrl-C ends this)",
         ),
     )
 
 
-def _foreign(name: str, file: Path) -> tuple[VirtualBoard, Path, tuple[str, ...]]:
+def _foreign(name: str, file: Path, constants: Path | None) -> tuple[VirtualBoard, Path, tuple[str, ...]]:
+    from tinydeploy.emulation import of_chip
     from tinydeploy.virtual import VirtualBoard
     from tinydeploy.virtual.wiring import setup_named
 
+    setup = setup_named(name)
     device = VirtualBoard(
-        setup_named(name),
+        setup,
         file,
+        cycles=of_chip(constants, name, setup.chip.part, setup.core.name) if constants else "shipped",
         strict=False,
         on_fault="vector",
         told=lambda note: click.echo(f"note: {note}", err=True),
     )
-    return device, file, (f"{name} runs {file.name}; its UART is {{port}}    (Ctrl-C ends this)",)
+    lines = (f"{name} runs {file.name}; its UART is {{port}}    (Ctrl-C ends this)", f"its time: {device.cycle_model}")
+    return device, file, lines

@@ -9,6 +9,9 @@ import click
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 PROJECT = click.option("--project", type=FOLDER, help="Project folder; this folder or the last build when left out.")
+SILICON = click.option(
+    "--silicon", "constants", type=FILE, help="Cycles by these constants, such as tinydeploy calibrate writes."
+)
 
 
 def write_text(path: Path | None, text: str) -> None:

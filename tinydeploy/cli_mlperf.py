@@ -79,6 +79,7 @@ def _build(model: Path, board: str) -> Project:
 
 def _run(project: Project, port: str | None, data: Path | None, count: int | None) -> Benchmark:
     from tinydeploy.boards import project_board
+    from tinydeploy.emulation import emulated
     from tinydeploy.mlperf import run, task_for
     from tinydeploy.mlperf_data import read_samples
     from tinydeploy.terminal import counter
@@ -89,9 +90,7 @@ def _run(project: Project, port: str | None, data: Path | None, count: int | Non
     board = project_board(project.folder, project.board)
     transport: Transport
     if port is None:
-        from tinydeploy.virtual import VirtualBoard
-
-        transport = VirtualTransport(VirtualBoard(board, project.elf), board.uart.baud)
+        transport = VirtualTransport(emulated(project), board.uart.baud)
     else:
         transport = SerialTransport(port, board.uart.baud)
     with closing(transport), counter(f"{task.name} inputs") as progress:

@@ -12,8 +12,10 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from tinydeploy.cores import Core
 from tinydeploy.virtual.decode import Block
 from tinydeploy.virtual.memory import Traffic
+from tinydeploy.virtual.models import model_for
 from tinydeploy.virtual.models.events import EVENTS
 from tinydeploy.virtual.models.silicon import STRAIGHT, CacheShape, Silicon
 
@@ -50,6 +52,12 @@ def counts(edges: Iterable[Edge], traffic: Traffic, core: str) -> dict[str, floa
     }
 
 
+def rules_cycles(edges: Iterable[Edge], core: Core) -> int:
+    """Cycles of `edges` by the core's rules alone."""
+    model = model_for(core)
+    return round(sum(runs * model.cycles(previous, block) for previous, block, runs in edges))
+
+
 def constants(silicon: Silicon) -> dict[str, float]:
     """The chip's constants by the names of `counts`, those that it has."""
     found = dict(silicon.cycles)
@@ -63,8 +71,10 @@ def with_constants(silicon: Silicon, chosen: Mapping[str, float]) -> Silicon:
     """`silicon` with other values of its `constants`."""
 
     def shape(name: str, given: CacheShape | None) -> CacheShape | None:
-        costs = {cost: chosen[f"{name}.{cost}"] for cost in COSTS if f"{name}.{cost}" in chosen}
-        return None if given is None else replace(given, **costs)
+        if given is None:
+            return None
+        miss, sequential, access = (chosen.get(f"{name}.{cost}", 0.0) for cost in COSTS)
+        return replace(given, miss=miss, sequential=sequential, access=access)
 
     data, fetch = (shape(name, given) for name, given in zip(_CACHES, (silicon.data, silicon.fetch), strict=True))
     return replace(silicon, cycles={event: chosen[event] for event in silicon.cycles}, data=data, fetch=fetch)

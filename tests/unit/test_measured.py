@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import tomllib
+from pathlib import Path
 
 from rich.console import Console
 from support.measurements import predicted
 
 from tinydeploy.bench import ON_DEVICE, Layer
-from tinydeploy.measured import comparison_report, measured_toml
+from tinydeploy.measured import Counted, comparison_report, measured_toml, read_stored
 from tinydeploy.tables import print_report
 
 PREDICTED = predicted(model='a "quoted" mödel')
@@ -26,23 +27,42 @@ MEASURED = dataclasses.replace(
     samples=100,
     per_layer=(Layer("conv", "CONV_2D", 100, None, 900), Layer("mean", "MEAN", 0, None, None)),
 )
+COUNTED = Counted(
+    part="STM32F746NG",
+    wait_states=7,
+    compiler="Clang 1.2",
+    flags="-O3",
+    rules_cycles=800,
+    counts={"straight": 700, "loop_end": 20, "data_cache.miss": 10},
+    caches={"data_cache": (32, 4, 32, 32)},
+)
 
 
 def test_the_file_holds_both() -> None:
-    stored = tomllib.loads(measured_toml(MEASURED, PREDICTED))
+    stored = tomllib.loads(measured_toml(MEASURED, PREDICTED, COUNTED))
     assert (stored["format"], stored["board"], stored["model"]) == (1, "stm32f746", 'a "quoted" mödel')
     assert stored["measured"] == {
-        "samples": 100, "cycles": 1000, "cycles_min": 990, "cycles_max": 1010, "stack_bytes": 184
-    }  # fmt: skip
+        "cycle_model": ON_DEVICE,
+        **{"samples": 100, "cycles": 1000, "cycles_min": 990, "cycles_max": 1010, "stack_bytes": 184},
+    }
     assert stored["predicted"]["cycles"] == 950
     assert stored["predicted"]["instructions"] == 900
+    assert stored["counted"]["data_cache.miss"] == 10
     conv, mean = stored["layer"]
     assert (conv["measured_cycles"], conv["predicted_cycles"], conv["predicted_instructions"]) == (900, 840, 800)
     assert "measured_cycles" not in mean
 
 
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "saved.toml"
+    path.write_text(measured_toml(MEASURED, PREDICTED, COUNTED))
+    stored = read_stored(path)
+    assert (stored.board, stored.measured, stored.samples) == ("stm32f746", 1000, 100)
+    assert stored.counted == COUNTED
+
+
 def test_the_same_measurement_gives_the_same_bytes() -> None:
-    assert measured_toml(MEASURED, PREDICTED) == measured_toml(MEASURED, PREDICTED)
+    assert measured_toml(MEASURED, PREDICTED, COUNTED) == measured_toml(MEASURED, PREDICTED, COUNTED)
 
 
 def test_the_table_says_how_far_off_the_prediction_is() -> None:

@@ -28,8 +28,10 @@ _CONDITIONS = {
     "m4": f"{_M_PROFILE} && defined(__ARM_FEATURE_DSP)",
     "m0plus": _M_PROFILE,
 }
-# String literals stay; names that begin with model_ or td_ are ours.
-_OURS = re.compile(r'"(?:\\.|[^"\\\n])*"|\b(?P<prefix>model|MODEL|td|TD)(?=_)')
+# String literals stay, save what a line of assembly calls; names that begin with model_ or td_ are ours.
+_OURS = re.compile(r'"bl td(?P<called>_\w+\\n)"|"(?:\\.|[^"\\\n])*"|\b(?P<prefix>model|MODEL|td|TD)(?=_)')
+_CALL = re.compile(r'"bl (\w+)\\n"')
+_STATIC = re.compile(r"^.*(?P<declaration>static void (?P<function>\w+)\([^()]*\)) \{$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,22 @@ def rename(text: str, name: str) -> str:
     prefixes = {"model": name, "MODEL": name.upper(), "td": f"{name}_td", "TD": f"{name.upper()}_TD"}
 
     def replaced(found: re.Match[str]) -> str:
+        if found["called"]:
+            return f'"bl {prefixes["td"]}{found["called"]}"'
         return prefixes[found["prefix"]] if found["prefix"] else found[0]
 
     return _OURS.sub(replaced, text)
+
+
+def label(text: str) -> str:
+    """C in which the functions that assembly calls have the same name for the linker when it is compiled as C++."""
+    called = set(_CALL.findall(text))
+
+    def labelled(found: re.Match[str]) -> str:
+        function = found["function"]
+        return f'{found["declaration"]} __asm__("{function}");\n{found[0]}' if function in called else found[0]
+
+    return _STATIC.sub(labelled, text)
 
 
 def guard(text: str, name: str, choice: CoreChoice) -> str:
@@ -94,7 +109,7 @@ def library_sources(files: Mapping[str, str], name: str, choice: CoreChoice) -> 
     for path, text in files.items():
         renamed = rename(text, name)
         if path.endswith(".c"):
-            made[f"src/{choice.folder}/{path[:-2]}_{choice.folder}.c"] = guard(renamed, name, choice)
+            made[f"src/{choice.folder}/{path[:-2]}_{choice.folder}.c"] = guard(label(renamed), name, choice)
         else:
             made[f"src/{choice.folder}/{path}"] = renamed
     return made

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from elftools.elf.elffile import ELFFile
 from export.conftest import WARNINGS, ZIG, model_bytes, written
 from support.compiled import host_compiler
 
 from tinydeploy import oracle
 from tinydeploy.cores import CORES
 from tinydeploy.export import ExportRequest, export
-from tinydeploy.export_sources import choose_cores, core_choice, rename
+from tinydeploy.export_sources import choose_cores, core_choice, label, rename
 from tinydeploy.proof import random_inputs
 from tinydeploy.tflite import read_model
 
@@ -66,6 +67,19 @@ def run(command: Sequence[str], cwd: Path, data: bytes = b"") -> bytes:
     return done.stdout
 
 
+def symbols(folder: Path) -> tuple[set[str], set[str]]:
+    """What the objects of `folder` define for others, and what they need of others."""
+    defined, undefined = set(), set()
+    for path in folder.glob("*.o"):
+        with path.open("rb") as file:
+            for symbol in ELFFile(file).get_section_by_name(".symtab").iter_symbols():
+                if symbol["st_shndx"] == "SHN_UNDEF":
+                    undefined.add(symbol.name)
+                elif symbol["st_info"]["bind"] != "STB_LOCAL":
+                    defined.add(symbol.name)
+    return defined, undefined - {""}
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_every_compiler_takes_them_without_a_warning(
     compiler: str, library: Callable[[str], Path], tmp_path: Path
@@ -82,7 +96,12 @@ def test_every_compiler_takes_them_without_a_warning(
     assert len(compiled) >= 5
     for file in (*compiled, *others):
         # zig takes one file at a time.
-        run([*command, *WARNINGS, "-O1", "-c", file, "-o", "out.o"], tmp_path)
+        run([*command, *WARNINGS, "-O1", "-c", file, "-o", f"{Path(file).stem}.o"], tmp_path)
+    defined, undefined = symbols(tmp_path)
+    assert all("kws_" in symbol for symbol in defined)
+    # Assembly may call a function by a name that the compiler knows nothing of; the linker does.
+    missing = undefined - defined
+    assert all(symbol.startswith(("__aeabi_", "mem", "_GLOBAL_OFFSET_TABLE_")) for symbol in missing), missing
 
 
 def test_no_two_files_make_the_same_object(library: Callable[[str], Path]) -> None:
@@ -167,6 +186,14 @@ def test_names_in_strings_stay() -> None:
     text = '#include "model_data.h"\n#define MODEL_NAME "model_7 td_x \\" model_1"\nmodel_t model_x = td_f(MODEL_A);'
     assert rename(text, "kws") == (
         '#include "model_data.h"\n#define KWS_NAME "model_7 td_x \\" model_1"\nkws_t kws_x = kws_td_f(KWS_A);'
+    )
+
+
+def test_what_assembly_calls_keeps_its_name_in_cpp() -> None:
+    text = 'static void td_f(void) {\n    __asm volatile("bl td_g\\n");\n}\n__attribute__((used)) static void td_g(int x) {\n'
+    assert label(rename(text, "kws")) == (
+        'static void kws_td_f(void) {\n    __asm volatile("bl kws_td_g\\n");\n}\n'
+        'static void kws_td_g(int x) __asm__("kws_td_g");\n__attribute__((used)) static void kws_td_g(int x) {\n'
     )
 
 

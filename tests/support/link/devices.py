@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import pty
 import random
@@ -14,8 +15,14 @@ from pathlib import Path
 
 from support.link.faults import Faults, strikes
 from support.link.native_build import device_library, device_program
+from tinydeploy.session import Session
 
 INPUT_BYTES = 3000
+
+
+def some_input(seed: int = 1) -> bytes:
+    """An input of the native model."""
+    return random.Random(seed).randbytes(INPUT_BYTES)
 
 
 def expected_output(data: bytes) -> bytes:
@@ -119,3 +126,8 @@ class InProcessTransport:
         if sender_baud > self.line_baud:
             receiver_baud = self.line_baud
         return self.faults.damage(garbled(data, sender_baud, receiver_baud), self._chance)
+
+
+def in_process(faults: Faults | None = None, seed: int = 0) -> Session:
+    """A session with the library, which has not greeted yet; the same every time."""
+    return Session(InProcessTransport(faults, seed), new_session=itertools.count(1).__next__)

@@ -6,9 +6,9 @@ from typing import Any
 
 from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, UartPlace, uart
 from tinydeploy.virtual.chips.stm32_clock import HSI_HZ
+from tinydeploy.virtual.chips.stm32_memory import KIB, boot_memory
 from tinydeploy.virtual.chips.stm32f4_clock import Stm32F407Clocks, Stm32F411Clocks
 
-KIB = 1024
 Places = tuple[tuple[str, int, int | None], ...]
 
 # "Register boundary addresses" and the RCC's enable registers.
@@ -83,11 +83,9 @@ def _chip(part: str, irq_count: int, flash_kib: int, ccm: tuple[Region, ...], po
         core_name="m4",
         irq_count=irq_count,
         regions=(
-            Region("flash", 0x0800_0000, flash_kib * KIB, writable=False),
-            Region("flash (boot alias)", 0x0000_0000, flash_kib * KIB, writable=False, alias_of="flash"),
+            *boot_memory(flash_kib, system_kib=30),
             Region("SRAM", 0x2000_0000, 128 * KIB, writable=True),
             *ccm,
-            Region("system memory", 0x1FFF_0000, 30 * KIB, writable=False),
         ),
         gpio_ports=ports,
         gpio_reset=_GPIO_RESET,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, uart
 from tinydeploy.virtual.chips.stm32_clock import HSI_HZ
+from tinydeploy.virtual.chips.stm32_memory import KIB, boot_memory
 from tinydeploy.virtual.chips.stm32g0_clock import Stm32G0Clocks
-
-KIB = 1024
 
 # RM0444 "Memory map and register boundary addresses" and the RCC's enable registers.
 _APB1 = (
@@ -41,10 +40,8 @@ STM32G0B1 = Chip(
     core_name="m0plus",
     irq_count=32,  # RM0444 "Vector table": positions 0 to 31
     regions=(
-        Region("flash", 0x0800_0000, 512 * KIB, writable=False),
-        Region("flash (boot alias)", 0x0000_0000, 512 * KIB, writable=False, alias_of="flash"),
+        *boot_memory(flash_kib=512, system_kib=28),
         Region("SRAM", 0x2000_0000, 144 * KIB, writable=True),
-        Region("system memory", 0x1FFF_0000, 28 * KIB, writable=False),
     ),
     rows=_ROWS,
     gpio_ports=_PORTS,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from tinydeploy.virtual.chips.chip import Chip, Region, Row, TimerPlace, uart
+from tinydeploy.virtual.chips.stm32_memory import KIB, boot_memory
 from tinydeploy.virtual.chips.stm32l4_clock import Stm32L4Clocks, Stm32L4PlusClocks
-
-KIB = 1024
 
 # RM0432 "Memory organization"; at 0 the boot memory, which is flash; SRAM2 also at 0x10000000.
 _REGIONS = (
-    Region("flash", 0x0800_0000, 2048 * KIB, writable=False),
-    Region("flash (boot alias)", 0x0000_0000, 2048 * KIB, writable=False, alias_of="flash"),
+    *boot_memory(flash_kib=2048, system_kib=31),
     Region("SRAM", 0x2000_0000, 640 * KIB, writable=True),
     Region("SRAM2", 0x1000_0000, 64 * KIB, writable=True, alias_of="SRAM", alias_offset=192 * KIB),
-    Region("system memory", 0x1FFF_0000, 31 * KIB, writable=False),
 )
 # RM0432 "Memory map and register boundary addresses" and the RCC's enable registers.
 _APB1 = (
@@ -103,11 +100,9 @@ STM32L476 = Chip(
     irq_count=82,  # RM0351 "Interrupt and exception vectors": positions 0 to 81
     # RM0351 "Embedded SRAM": SRAM1 96 KiB, SRAM2 32 KiB at 0x10000000 alone.
     regions=(
-        Region("flash", 0x0800_0000, 1024 * KIB, writable=False),
-        Region("flash (boot alias)", 0x0000_0000, 1024 * KIB, writable=False, alias_of="flash"),
+        *boot_memory(flash_kib=1024, system_kib=28),
         Region("SRAM1", 0x2000_0000, 96 * KIB, writable=True),
         Region("SRAM2", 0x1000_0000, 32 * KIB, writable=True),
-        Region("system memory", 0x1FFF_0000, 28 * KIB, writable=False),
     ),
     rows=(
         *(row for row in _ROWS if row.name not in _ONLY_L4PLUS),

@@ -10,15 +10,12 @@
 
 #define REG(address) (*(volatile uint32_t *)(address))
 #if defined CHIP_G0B1
-enum {
-    CORE_HZ = 64000000,
-    UART_HZ = CORE_HZ,
-    UART_IRQ = 28,
-    TIM2_IRQ = 15,
-    TX = 2,
-    RX = 3,
-    AF = 1
-};
+#define CORE_HZ 64000000
+#define UART_IRQ 28
+#define TIM2_IRQ 15
+#define TX 2
+#define RX 3
+#define AF 1
 #define GPIOA 0x50000000u
 #define GPIOA_ENABLE REG(0x40021034) |= 1u << 0
 #define UART 0x40004400u
@@ -37,15 +34,12 @@ static void clock_up(void) { /* HSI16 -> PLL / 1 * 8 / 2, two wait states, as HA
     }
 }
 #else
-enum {
-    CORE_HZ = 16000000,
-    UART_HZ = CORE_HZ,
-    UART_IRQ = 61,
-    TIM2_IRQ = 45,
-    TX = 9,
-    RX = 10,
-    AF = 7
-};
+#define CORE_HZ 16000000
+#define UART_IRQ 61
+#define TIM2_IRQ 45
+#define TX 9
+#define RX 10
+#define AF 7
 #define GPIOA 0x42020000u
 #define GPIOA_ENABLE REG(0x46020C8C) |= 1u << 0
 #define UART 0x40013800u
@@ -178,7 +172,7 @@ int main(void) {
     TIM2_ENABLE;
     pin(TX);
     pin(RX);
-    REG(UART + 0x0C) = (UART_HZ + 57600) / 115200;
+    REG(UART + 0x0C) = (CORE_HZ + 57600) / 115200;
     REG(UART) = 1u | 1u << 2 | 1u << 3 | RXNE;
     REG(TIM2 + 0x28) = CORE_HZ / 80000 - 1;
     REG(TIM2 + 0x2C) = 10 - 1;

@@ -11,9 +11,10 @@ from tinydeploy import zoo
 from tinydeploy.boards import Board
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import Core
-from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, predict, step_cost
+from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, knows_chip, predict, step_cost
 from tinydeploy.errors import UsageError
 from tinydeploy.fit import Shortage, fit_error
+from tinydeploy.latency import by_cost_model, by_scaled_cost_model
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.optimize import Optimize
 from tinydeploy.untrained import untrained_graph
@@ -63,7 +64,8 @@ class Estimate:
     """A network on a board. `flash_bytes` is the model's code and constants, `firmware_*` the whole firmware's.
 
     `standard_macs` is what the MACs would be with standard convolutions in place of separable and grouped ones.
-    `unmeasured` names kernels newer than the cost model, which makes the prediction rough.
+    `cycle_model` says where cycles and latency come from. `unmeasured` names kernels newer than the cost model, which
+    makes the prediction rough.
     """
 
     spec: ModelSpec
@@ -88,6 +90,7 @@ class Estimate:
     board_ram_bytes: int
     instructions: int
     cycles: int
+    cycle_model: str
     unmeasured: tuple[str, ...]
 
     @property
@@ -164,8 +167,16 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
         board_ram_bytes=board.ram.size_bytes,
         instructions=predicted.instructions,
         cycles=round(chip_cycles(Cost(predicted.instructions, predicted.cycles), constants, board.part)),
+        cycle_model=by_cost_model(board.part, board.core.title, is_calibrated=knows_chip(board.part)),
         unmeasured=predicted.unmeasured,
     )
+
+
+def scaled(estimate: Estimate, factor: float, statement: str) -> Estimate:
+    """`estimate` with `factor` times the cycles, as by constants of one's own, whose origin is `statement`."""
+    layers = tuple(replace(layer, cycles=round(factor * layer.cycles)) for layer in estimate.layers)
+    cycles, origin = round(factor * estimate.cycles), by_scaled_cost_model(factor, statement)
+    return replace(estimate, layers=layers, cycles=cycles, cycle_model=origin)
 
 
 def separable_savings(layers: Sequence[LayerSpec]) -> dict[str, Saving]:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tinydeploy.arithmetic import Estimate, LayerCost
+from tinydeploy.latency import microseconds
 from tinydeploy.tables import table
 
 
@@ -101,8 +102,8 @@ def _sentences(estimate: Estimate) -> list[tuple[str, str]]:
             "activ.: bytes in and out; access: with the weights, in elements; of std.: MACs of a standard one",
         ),
         ("board", f"{estimate.board} ({estimate.core} at {estimate.core_hz / 1e6:g} MHz): predicted, not measured"),
-        ("latency", f"{estimate.latency_ms:.3f} ms"),
-        ("cycles", f"{estimate.cycles:,}, estimated as on the virtual board"),
+        ("latency", microseconds(1000 * estimate.latency_ms)),
+        ("cycles", f"{estimate.cycles:,}: {estimate.cycle_model}"),
         ("instructions", f"{estimate.instructions:,}"),
         (
             "flash",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tinydeploy.errors import InternalError, UsageError
 from tinydeploy.image import Image
+from tinydeploy.latency import ON_DEVICE as ON_DEVICE
 from tinydeploy.oracle import Oracle
 from tinydeploy.project import Project, Samples, Step
 from tinydeploy.protocol import crc32
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from tinydeploy.virtual import Call
 
 INVOKE_SYMBOL = "model_invoke"
-ON_DEVICE = "counted by the device's cycle counter"
 _LAYER_PASSES = 3  # over a serial port: the median of so many runs of each layer alone
 
 Progress = Callable[[int, int], None]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tinydeploy import stamp
 from tinydeploy.boards import Board, load_board
+from tinydeploy.emulation import CALIBRATION, read_constants
 from tinydeploy.errors import OutputError, UsageError
 from tinydeploy.fit import require_fit
 from tinydeploy.image import Image, read_image
@@ -47,7 +48,9 @@ Runtime = Literal["tinydeploy", "tflm"]
 class Request:
     """What to build. Either `model` is a ready .tflite (and `samples` perhaps an .npz of inputs and labels), or a
     network of the zoo is trained on `dataset` or on `data` of one's own, as ``job.Job`` says. `toolchain` is zig unless
-    the runtime asks for gcc; `runtime` "tflm" links TensorFlow Lite Micro's interpreter from the tree in TFLM_DIR."""
+    the runtime asks for gcc; `runtime` "tflm" links TensorFlow Lite Micro's interpreter from the tree in TFLM_DIR.
+    `silicon` is a file of constants that goes along with the project, for the cycles of the virtual board that runs
+    it."""
 
     board: str
     model: Path | None = None
@@ -68,6 +71,7 @@ class Request:
     keep_constant_channels: bool = False
     optimize: Optimize = "balanced"
     stream_input: bool = False
+    silicon: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -131,6 +135,8 @@ def build(request: Request, *, progress: Watcher = ignore_progress, stage: Stage
     """
     board = load_board(request.board)
     _check(request)
+    if request.silicon is not None:
+        read_constants(request.silicon, board)
     folder = request.folder
     key = _key(request, board)
     if stamp.is_current(folder, key):
@@ -203,6 +209,7 @@ def _key(request: Request, board: Board) -> str:
         parts.append(stamp.file_state(request.samples) if request.samples else None)
     else:
         parts.append(request.job.key())
+    parts.append(request.silicon and (request.silicon.name, stamp.file_state(request.silicon)))
     if request.runtime == "tflm":
         parts.append(find_tree(board.core, os.environ))
     return stamp.digest(*parts)
@@ -244,6 +251,7 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
     files = {
         # A board of the user's own goes along, so that the project can be run wherever that file is.
         **({f"{board.name}.toml": Path(request.board).read_bytes()} if request.board.endswith(".toml") else {}),
+        **({f"{CALIBRATION}/{request.silicon.stem}.toml": request.silicon.read_bytes()} if request.silicon else {}),
         "model.tflite": data,
         "samples.npz": _npz(samples),
     }

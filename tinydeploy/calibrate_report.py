@@ -116,4 +116,4 @@ def _evidence(calibration: Calibration) -> list[str]:
 
 
 def _percent(value: float) -> str:
-    return f"{value:+.1f} %"
+    return f"{round(value, 1) + 0.0:+.1f} %"  # no -0.0

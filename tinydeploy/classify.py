@@ -15,6 +15,7 @@ from rich.text import Text
 from tinydeploy.bench import ON_DEVICE
 from tinydeploy.datasets import decode
 from tinydeploy.errors import UsageError
+from tinydeploy.latency import microseconds, origins
 from tinydeploy.preprocess import Preprocess
 from tinydeploy.project import Project
 from tinydeploy.session import Session
@@ -178,6 +179,9 @@ def run_report(run: Run) -> RenderableType:
     for p in run.predictions:
         (best, score), *others = p.scores[:_SHOWN]
         following = ", ".join(f"{name} {value:.3f}" for name, value in others)
-        made.add_row(Path(p.file).name, best, following, f"{score:.3f}", f"{p.latency_us / 1000:.3f} ms")
-    notes = [f"{run.model} on {run.board} at {run.core_hz / 1e6:g} MHz, {run.device}; cycles: {run.cycle_model}"]
+        made.add_row(Path(p.file).name, best, following, f"{score:.3f}", microseconds(p.latency_us))
+    notes = [
+        f"{run.model} on {run.board} at {run.core_hz / 1e6:g} MHz, {run.device}",
+        *origins([("", run.cycle_model)]),
+    ]
     return Group(made, "", *(Text(note) for note in [*notes, *([run.note] if run.note else [])]))

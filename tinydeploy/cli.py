@@ -17,7 +17,7 @@ from tinydeploy.cli_emulate import emulate
 from tinydeploy.cli_export import export
 from tinydeploy.cli_files import FILE as _FILE
 from tinydeploy.cli_files import FOLDER as _FOLDER
-from tinydeploy.cli_files import PROJECT
+from tinydeploy.cli_files import PROJECT, SILICON
 from tinydeploy.cli_files import write_text as _write_text
 from tinydeploy.cli_mlperf import mlperf
 from tinydeploy.cli_search import search
@@ -108,6 +108,11 @@ def _in_our_words(error: click.ClickException) -> str:
     help="What to spend on: ram runs layers by stripes of rows.",
 )
 @click.option("--stream-input", is_flag=True, help="Take the input row by row (model_push_rows); it is never whole.")
+@click.option(
+    "--silicon",
+    type=_FILE,
+    help="Constants such as tinydeploy calibrate writes, for whatever runs this project's image.",
+)
 @click.option("--json", "json_file", type=_FILE, help="Write the result as JSON too.")
 def build(json_file: Path | None, **options: Any) -> None:
     """Train or take a model, prove it, compile it, and build firmware for a board."""
@@ -215,6 +220,7 @@ def board_new(part: str, uart: str | None, out: Path | None) -> None:
 @click.option("--input-size", help="With --arch: pixels, such as 48, or height by width, such as 49x10.")
 @click.option("--channels", type=int, help="With --arch: 1 for grey, 3 for RGB.")
 @click.option("--classes", type=int, help="With --arch: how many classes.")
+@SILICON
 def inspect(
     model: Path | None,
     board: str | None,
@@ -225,6 +231,7 @@ def inspect(
     input_size: str | None,
     channels: int | None,
     classes: int | None,
+    constants: Path | None,
     **options: Any,
 ) -> None:
     """Show a .tflite's layers, their shapes, MACs, weights and memory, and draw its arena over time.
@@ -238,8 +245,12 @@ def inspect(
         if board is None or svg_file is not None:
             raise UsageError("--arch draws no arena: leave --svg away" if svg_file else "--arch needs --board")
         spec = read_spec(arch, alpha, input_size, channels, classes, chosen)
-        print_estimate(spec, board, json_file, options)
+        print_estimate(spec, board, json_file, options, constants)
         return
+    if constants is not None:
+        raise UsageError(
+            "--silicon scales the latency that --arch predicts; a .tflite is run by tinydeploy bench --silicon"
+        )
     if chosen or any(value is not None for value in (alpha, input_size, channels, classes)):
         raise UsageError("a .tflite file has its own sizes; --alpha, --input-size and their like go with --arch")
     _inspect_file(model, board, svg_file, json_file, options)

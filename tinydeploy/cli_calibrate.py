@@ -34,7 +34,7 @@ def calibrate(files: tuple[Path, ...], out: Path | None, json_file: Path | None)
     start = nearest_silicon(stored[0].counted.part, stored[0].core)
     if start is None:
         raise UsageError(f"{files[0]} is of an {stored[0].core}, of which no chip has constants to start from")
-    calibration = run(stored, start, out.stem if out else "calibrated")
+    calibration = run(stored, start, out.stem if out else "unsaved")
     print_report(calibration_report(calibration))
     write_text(json_file, calibration_json(calibration))
     if out is None:

@@ -60,14 +60,22 @@ def read_spec(
     return zoo.make_spec(arch, alpha=alpha, input_size=size, channels=channels, classes=classes, options=options)
 
 
-def print_estimate(spec: ModelSpec, board: str, json_file: Path | None, options: dict[str, Any]) -> None:
-    """What `inspect --arch` shows; `options` are those of the compiler."""
-    from tinydeploy.arithmetic import estimate
+def print_estimate(
+    spec: ModelSpec, board: str, json_file: Path | None, options: dict[str, Any], constants: Path | None = None
+) -> None:
+    """What `inspect --arch` shows; `options` are those of the compiler, `constants` scale the cost model."""
+    from tinydeploy.arithmetic import estimate, scaled
     from tinydeploy.arithmetic_report import estimate_json, estimate_report
     from tinydeploy.boards import load_board
     from tinydeploy.tables import print_report
 
-    cost = estimate(spec, load_board(board), **options)
+    place = load_board(board)
+    cost = estimate(spec, place, **options)
+    if constants is not None:
+        from tinydeploy.emulation import read_constants
+
+        silicon = read_constants(constants, place)
+        cost = scaled(cost, silicon.cost_factor, silicon.statement)
     print_report(estimate_report(cost))
     write_text(json_file, estimate_json(cost))
 

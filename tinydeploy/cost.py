@@ -92,6 +92,11 @@ def chip_cycles(by_rules: Cost, constants_bytes: float, part: str) -> float:
     return by_rules.cycles
 
 
+def knows_chip(part: str) -> bool:
+    """Whether `chip_cycles` has the chip's flash and caches in them."""
+    return any(part.startswith(chip) for chip in _model()["chips"])
+
+
 def is_code(path: str) -> bool:
     """Whether a generated file holds functions."""
     return path.endswith(".c") and path != "model_data.c"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from tinydeploy.errors import UsageError, did_you_mean
 from tinydeploy.figures import Figures, LayerFigures
+from tinydeploy.latency import microseconds
 
 _BYTES = {"": 1.0, "B": 1.0, "K": 1024.0, "KB": 1024.0, "M": 1024.0**2, "MB": 1024.0**2}
 _LIMIT = re.compile(r"\s*([a-z]+)\s*([<>])\s*([+-]?)(\d+(?:\.\d+)?)\s*([A-Za-z%]*)\s*")
@@ -29,11 +30,6 @@ class Metric:
     units: dict[str, float]
     value: Callable[[Figures], float | None]
     text: Callable[[float], str]
-
-
-def microseconds(value: float) -> str:
-    """A time in the unit that suits it."""
-    return f"{value / 1000:,.3f} ms" if abs(value) >= 1000 else f"{value:.1f} us"
 
 
 def _bytes(value: float) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tinydeploy.diff import Diff, LayerRow, change_text, percent
 from tinydeploy.figures import Figures
+from tinydeploy.latency import origins
 from tinydeploy.tables import table
 
 TITLES = ("old", "new")
@@ -26,7 +27,8 @@ def diff_report(diff: Diff, titles: tuple[str, str] = TITLES) -> RenderableType:
         for row in diff.layers:
             layers.add_row(*_layer(row))
         parts += ["", layers]
-    return Group(*parts, *(Text(f"fails  {failure.text}") for failure in diff.failures))
+    notes = [*_origins(diff, titles), *(f"fails  {failure.text}" for failure in diff.failures)]
+    return Group(*parts, "", *map(Text, notes))
 
 
 def diff_markdown(diff: Diff, titles: tuple[str, str] = TITLES) -> str:
@@ -36,6 +38,7 @@ def diff_markdown(diff: Diff, titles: tuple[str, str] = TITLES) -> str:
     lines += [""] if diff.failures else []
     lines += [f"| | {titles[0]} | {titles[1]} | change |", "|---|---:|---:|---:|"]
     lines += [_line(cells) for cells in _rows(diff)]
+    lines += ["", *_origins(diff, titles)]
     lines += ["", "<details><summary>Layers</summary>", ""]
     lines += [f"| layer | op | cycles, {titles[0]} | cycles, {titles[1]} | change |", "|---|---|---:|---:|---:|"]
     lines += [_line(_layer(row)) for row in diff.layers]
@@ -62,6 +65,10 @@ def diff_json(diff: Diff) -> str:
 def _heading(diff: Diff, titles: tuple[str, str]) -> str:
     old, new = (f"{figures.model} on {figures.board}" for figures in (diff.old, diff.new))
     return f"{titles[0]}, {titles[1]}: {new}" if old == new else f"{titles[0]}: {old}, {titles[1]}: {new}"
+
+
+def _origins(diff: Diff, titles: tuple[str, str]) -> list[str]:
+    return origins(zip(titles, (diff.old.cycle_model, diff.new.cycle_model), strict=True))
 
 
 def _rows(diff: Diff) -> list[tuple[str, ...]]:

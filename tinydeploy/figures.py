@@ -32,7 +32,8 @@ class LayerFigures:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One build. ``ram_bytes`` is the model's arena, variables and stack, ``flash_bytes`` its code and constants, both
-    without the firmware around it; ``accuracy`` is in percent. ``exact``: every output equalled TFLite Micro's."""
+    without the firmware around it; ``accuracy`` is in percent. ``exact``: every output equalled TFLite Micro's.
+    ``cycle_model``: where cycles and latency come from, None where there are none."""
 
     model: str
     board: str
@@ -46,6 +47,7 @@ class Figures:
     accuracy: float | None
     macs: int | None
     exact: bool | None
+    cycle_model: str | None
     layers: tuple[LayerFigures, ...]
 
 
@@ -66,6 +68,7 @@ def measured_figures(measurement: Measurement, accuracy: float | None = None) ->
         None if share is None else 100 * share,
         m.macs,
         m.exact,
+        m.cycle_model,
         tuple(LayerFigures(layer.name, layer.op, layer.macs, layer.cycles) for layer in m.per_layer),
     )
 
@@ -108,6 +111,7 @@ def _of_measurement(found: Mapping[str, Any]) -> Figures:
         board=str(found["board"]),
         accuracy=None if accuracy is None else 100 * _number(accuracy),
         exact=bool(found["exact"]),
+        cycle_model=str(found["cycle_model"]),
         layers=tuple(
             LayerFigures(str(layer["name"]), str(layer["op"]), _number(layer["macs"]), _number(layer["cycles"]))
             for layer in found["per_layer"]
@@ -131,6 +135,7 @@ def _of_manifest(found: Mapping[str, Any]) -> Figures:
         accuracy=None if accuracy is None else 100 * _number(accuracy["int8"]),
         macs=_number(found["macs"]),
         exact=None,
+        cycle_model=None,
         layers=tuple(
             LayerFigures(str(step["name"]), str(step["op"]), _number(step["macs"]), None) for step in found["steps"]
         ),

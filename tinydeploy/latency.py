@@ -6,11 +6,15 @@ cost model, by which a network was not run at all.
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 ON_DEVICE = "measured: counted by the device's cycle counter"
 # docs/SILICON.md: how rules at zero wait states erred on the chips that were measured.
 _UNCALIBRATED = "uncalibrated; on chips that were measured such rules were 7 to 12 % off on average, 30 % at worst"
+_CONSTANTS = Path(__file__).parent / "virtual" / "silicon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,33 @@ def by_constants(name: str, chip: str, core_hz: int, wait_states: int, band: Ban
 def by_rules(rules: str) -> str:
     """The origin of cycles by a core's `rules` alone, such as "Cortex-M4 TRM rules, zero wait states (estimate)"."""
     return f"{rules}: {_UNCALIBRATED}"
+
+
+def by_cost_model(part: str, core_title: str, *, is_calibrated: bool) -> str:
+    """The origin of cycles that the cost model predicts: as a virtual board would, which has not run the network."""
+    shipped = _shipped(part) if is_calibrated else None
+    board = shipped or by_rules(f"the {core_title}'s rules, zero wait states (estimate)")
+    return f"cost model, not run, within 10 % of the virtual board's cycles, which are by {board}"
+
+
+def by_scaled_cost_model(factor: float, statement: str) -> str:
+    """The same, scaled to constants of one's own."""
+    return f"cost model, not run, scaled by {factor:.3g} to {statement}"
+
+
+def origins(labelled: Iterable[tuple[str, str | None]]) -> list[str]:
+    """Lines that name the origins of times: one where all that are known are the same, else one for each label."""
+    known = {label: origin for label, origin in labelled if origin is not None}
+    if len(set(known.values())) <= 1:
+        return [f"latency: {origin}" for origin in list(known.values())[:1]]
+    return [f"latency, {label}: {origin}" for label, origin in known.items()]
+
+
+def _shipped(part: str) -> str | None:
+    """The origin of cycles by the constants that ship for a chip, read without the virtual board's extras."""
+    for path in sorted(_CONSTANTS.glob("*.toml")):
+        values = tomllib.loads(path.read_text("utf-8"))
+        if part.startswith(values["chip"]):
+            band = Band(**values["band"])
+            return by_constants(path.stem, values["chip"], values["core_hz"], values["flash_wait_states"], band)
+    return None

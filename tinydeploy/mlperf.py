@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.errors import LinkError, UsageError
+from tinydeploy.latency import ON_DEVICE as ON_DEVICE
 from tinydeploy.mlperf_data import Sample
 from tinydeploy.mlperf_records import TASKS, WINDOW_S, WINDOWS, Task, task_of
 from tinydeploy.oracle import Oracle
 from tinydeploy.project import Project, StoredTensor
 from tinydeploy.transport import Transport, VirtualTransport
 
-ON_DEVICE = "the device's cycle counter"
 _READY = "m-ready"
 _CHUNK_BYTES = 31  # of one `db` command, as the open runner sends them
 _ANSWER_S = 5.0

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tinydeploy.latency import microseconds, origins
 from tinydeploy.mlperf import ON_DEVICE, Benchmark
 from tinydeploy.mlperf_records import PUBLISHED, TASKS, WINDOW_S, Published
 from tinydeploy.tables import table
@@ -54,7 +55,7 @@ def _measured(benchmarks: Sequence[Benchmark]) -> Table:
             f"{b.task} {b.title}",
             b.model,
             b.board,
-            f"{b.latency_us / 1000:.3f} ms",
+            microseconds(b.latency_us),
             f"{b.throughput_per_s:,.2f}",
             quality,
             _quality(b.quality_target, b.measure),
@@ -88,10 +89,9 @@ def _beside(
 
 def _notes(benchmarks: Sequence[Benchmark]) -> list[str]:
     notes = [_SOURCE]
-    estimated = dict.fromkeys(b.cycle_model for b in benchmarks if b.cycle_model != ON_DEVICE)
-    notes += [
-        f"the virtual board's cycles are estimates ({model}); published figures are silicon" for model in estimated
-    ]
+    notes += origins((b.board, b.cycle_model) for b in benchmarks)
+    if any(b.cycle_model != ON_DEVICE for b in benchmarks):
+        notes.append("the virtual board's cycles are estimates; published figures are silicon")
     if any(not b.valid_duration for b in benchmarks):
         notes.append(f"windows under {WINDOW_S:g} s: no valid submission, which a board at a port gives")
     notes.append("energy mode is not supported: it needs an instrument")

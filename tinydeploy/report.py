@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinydeploy.bench import Measurement
+from tinydeploy.latency import microseconds
 from tinydeploy.tables import print_report as print_report
 from tinydeploy.tables import table
 from tinydeploy.verify import Verification
@@ -67,8 +68,8 @@ def _summary(m: Measurement) -> Table:
     summary.add_column()
     summary.add_row("model", f"{m.model} ({m.model_sha256[:16]})")
     summary.add_row("board", f"{m.board} ({m.core} at {m.core_hz / 1e6:g} MHz), {m.device}")
-    spread = f"{_microseconds(m.latency_min_us)} to {_microseconds(m.latency_max_us)}"
-    summary.add_row("latency", f"{_microseconds(m.latency_us)} (median of {_count(m.samples, 'sample')}; {spread})")
+    spread = f"{microseconds(m.latency_min_us)} to {microseconds(m.latency_max_us)}"
+    summary.add_row("latency", f"{microseconds(m.latency_us)} (median of {_count(m.samples, 'sample')}; {spread})")
     summary.add_row("cycles", f"{m.cycles:,}: {m.cycle_model}")
     if m.instructions is not None:
         summary.add_row("instructions", f"{m.instructions:,}, counted exactly")
@@ -101,7 +102,3 @@ def _number(value: int | None) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _microseconds(value: float) -> str:
-    return f"{value / 1000:.3f} ms" if value >= 1000 else f"{value:.1f} us"

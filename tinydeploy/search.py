@@ -50,6 +50,7 @@ class Found:
     latency_ms: float
     firmware_ram_bytes: int
     firmware_flash_bytes: int
+    cycle_model: str
     build: tuple[str, ...]
     on_front: bool
 
@@ -139,7 +140,7 @@ class _Attempt:
     def __call__(self, trial: optuna.Trial) -> tuple[float, ...]:
         job = self.space.draw(trial)
         cost = self._affordable(trial, job)
-        self.stage(f"trial    {trial.number}: {cost.spec.name}, {cost.latency_ms:.3g} ms predicted")
+        self.stage(f"trial    {trial.number}: {cost.spec.name}, {cost.latency_ms:.3g} ms by the cost model")
         try:
             trained = obtain(job, self.cache, progress=self.progress, stage=self.stage)
         except (ModelError, OracleError) as error:  # a training that went nowhere may not be convertible
@@ -158,6 +159,7 @@ class _Attempt:
             cost.latency_ms,
             cost.firmware_ram_bytes,
             cost.firmware_flash_bytes,
+            cost.cycle_model,
             build_arguments(self.board, job),
             on_front=False,
         )
@@ -215,7 +217,14 @@ def _result(study: optuna.Study, storage: str, objectives: tuple[str, ...]) -> S
     done = ended(study, "COMPLETE")
     best = front([_costs(objectives, trial.user_attrs["found"]["values"]) for trial in done])
     found = tuple(
-        Found(**{**trial.user_attrs["found"], "build": tuple(trial.user_attrs["found"]["build"]), "on_front": kept})
+        Found(
+            **{
+                "cycle_model": "cost model of an earlier tinydeploy",
+                **trial.user_attrs["found"],
+                "build": tuple(trial.user_attrs["found"]["build"]),
+                "on_front": kept,
+            }
+        )
         for trial, kept in zip(done, best, strict=True)
     )
     pruned = ended(study, "PRUNED")

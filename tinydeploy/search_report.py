@@ -9,6 +9,7 @@ from dataclasses import asdict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tinydeploy.latency import origins
 from tinydeploy.search import Found, Search
 from tinydeploy.sweep_report import shown_score
 from tinydeploy.tables import table
@@ -31,6 +32,7 @@ def search_report(search: Search) -> RenderableType:
         f"{search.study} in {search.storage}: {len(search.found):,} networks trained{hopeless}",
         f"above, the Pareto front of {', '.join(search.objectives)}: no other is as good in all and better in one; "
         "costs are as predicted",
+        *origins((f"trial {one.number}", one.cycle_model) for one in front),
         "the same command goes on or joins; this builds one:" if front else "the same command goes on or joins",
     ]
     return Group(rows, "", Text("\n".join(lines)))

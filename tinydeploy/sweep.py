@@ -42,7 +42,7 @@ class Limits:
         ram, flash = self.ram_bytes or found.board_ram_bytes, self.flash_bytes or found.board_flash_bytes
         broken = []
         if self.latency_ms is not None and found.latency_ms > self.latency_ms:
-            broken.append(f"{found.latency_ms:.3g} ms")
+            broken.append(f"{found.latency_ms:.3g} ms by the cost model")
         if found.firmware_ram_bytes > ram:
             broken.append(f"{found.firmware_ram_bytes:,} B of RAM")
         if found.firmware_flash_bytes > flash:

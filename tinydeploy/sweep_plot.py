@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinydeploy.arithmetic import Estimate
 from tinydeploy.boards import Board
+from tinydeploy.latency import origins
 from tinydeploy.pareto import front
 from tinydeploy.sweep_report import Points, Scores, network_text, shown_score
 from tinydeploy.sweep_train import Score
 
 # Colours that keep apart in light and dark, also for the colour-blind (after Okabe and Ito).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f")
+_NOTE_LETTERS = 150  # of the text below, in a line
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP = 250, 260, 60, 40, 50, 80
 _STYLE = (
     "<style>svg{background:#fff} text{fill:#222} .grid{stroke:#ddd} .limit{stroke:#222;stroke-dasharray:5 4} "
@@ -55,7 +58,10 @@ def sweep_svg(points: Points, board: Board, scores: Scores = ()) -> str:
     panels = [draw(_LEFT + i * (_WIDTH + _GAP), series, cost, board) for i, cost in enumerate(_COSTS)]
     subject = "Scores of trained networks over their predicted cost" if scores else "Predicted cost over alpha"
     legend_top = _TOP + _HEIGHT + _BOTTOM
-    width, height = _LEFT + len(_COSTS) * (_WIDTH + _GAP), legend_top + 18 * len(series) + 10
+    made = origins((one.board, one.cycle_model) for line in series.values() for one, _ in line)
+    notes = [part for text in made for part in textwrap.wrap(text, _NOTE_LETTERS)]
+    notes_top = legend_top + 18 * len(series) + 6
+    width, height = _LEFT + len(_COSTS) * (_WIDTH + _GAP), notes_top + 16 * len(notes) + 10
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -64,6 +70,7 @@ def sweep_svg(points: Points, board: Board, scores: Scores = ()) -> str:
             f"<title>{subject} on {html.escape(board.name)}</title>",
             *panels,
             *(_legend(i, name, legend_top + 18 * i) for i, name in enumerate(series)),
+            *(f'<text x="{_LEFT}" y="{notes_top + 16 * i}">{html.escape(note)}</text>' for i, note in enumerate(notes)),
             "</svg>",
             "",
         ]

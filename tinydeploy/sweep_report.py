@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tinydeploy.arithmetic import Estimate
 from tinydeploy.boards import Board
+from tinydeploy.latency import origins
 from tinydeploy.sweep import Fitting, Refused, facts
 from tinydeploy.sweep_train import Score
 from tinydeploy.tables import table
@@ -53,7 +54,10 @@ def sweep_report(points: Points, board: Board, scores: Scores = ()) -> Renderabl
         fits = "yes" if isinstance(point, Estimate) and point.fits else "no"
         score = (shown_score(one.measure, one.int8_score), "*" if one.on_front else "") if one else ("",) * 2
         rows.add_row(network_text(point.spec), *size, *figures, fits, *(score if measure else ()))
-    notes = [_note(board)]
+    notes = [
+        _note(board),
+        *origins((point.board, point.cycle_model) for point in points if isinstance(point, Estimate)),
+    ]
     if measure:
         notes.append(
             f"{measure} of the int8 network on test samples; * is the Pareto front: no other that fits the board is as "
@@ -85,6 +89,7 @@ def fitting_report(fitting: Fitting, board: Board) -> RenderableType:
         f"--input-size {best.spec.size_text}{options}",
         *([f"none fits of {', '.join(fitting.none)}"] if fitting.none else []),
         _note(board),
+        *origins([(best.board, best.cycle_model)]),
     ]
     return Group(rows, "", Text("\n".join(lines)))
 

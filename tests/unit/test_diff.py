@@ -29,6 +29,7 @@ OLD = Figures(
     accuracy=91.5,
     macs=2_000_000,
     exact=True,
+    cycle_model="rules of a core",
     layers=(
         LayerFigures("conv", "CONV_2D", 1_500_000, 2_000_000),
         LayerFigures("pool", "MAX_POOL_2D", 0, 300_000),
@@ -149,6 +150,8 @@ layer   op                cycles, old   cycles, new    change
 conv    CONV_2D             2,000,000     1,000,000   -50.0 %
 pool    MAX_POOL_2D           300,000       300,000         =
 dense   FULLY_CONNECTED       100,000       100,000         =
+
+latency: rules of a core
 fails  ram>+2%: ram is 11,264 B, was 10,240 B (+10.0 %)"""
     )
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tinydeploy.kernels.matrix_gather import GatherForm
+from tinydeploy.kernels.matrix_gather import GatherForm, loop
 from tinydeploy.kernels.matrix_schedule import FP_REGISTERS, BlockForm, BlockSchedule, block_schedule
 
 # What a block keeps besides its sums, the most often used first.
@@ -56,7 +56,7 @@ class Block:
         plan = block_schedule(self.form)
         frame = _frame(self, plan, fp_registers=0 if gather_in_c else FP_REGISTERS)
         channels = (*_sums(plan, frame), *_results(self, plan, frame)) * self.repeats
-        begin = (*_begin(self, plan, frame), *_patch(self, plan, frame, gather), "1:")
+        begin = (*_begin(self, plan, frame), *_patch(self, plan, frame, gather), *loop(1))
         return (*begin, *channels, *_again(self, plan, frame))
 
 
@@ -124,7 +124,7 @@ def _begin(block: Block, plan: BlockSchedule, frame: Frame) -> Iterator[str]:
 def _patch(block: Block, plan: BlockSchedule, frame: Frame, gather: str) -> Iterator[str]:
     """Gather a block's patch, then load what the block needs."""
     held = block.held_bytes if not block.form.all_held else 0
-    yield from ("0:", frame.put("r0", "run"), frame.get("r1", "patch"))
+    yield from (*loop(0), frame.put("r0", "run"), frame.get("r1", "patch"))
     if held:
         yield f"sub r1, #{held}"
     if block.gather.rows > 1:
@@ -153,7 +153,7 @@ def _add(register: str, value: int, scratch: str) -> Iterator[str]:
 def _sums(plan: BlockSchedule, frame: Frame) -> Iterator[str]:
     yield from plan.head
     if plan.turns:
-        yield from ("2:", *plan.turn)
+        yield from (*loop(2), *plan.turn)
         if plan.patch_end is None:
             yield frame.get(plan.spare[-1], "patch_end")
         yield from (f"cmp r0, {plan.patch_end or plan.spare[-1]}", "bne 2b")

@@ -34,6 +34,11 @@ class GatherForm:
         return 2 * self.rows * (self.run // 4) + (self.rows * (self.run % 4) + 1) // 2
 
 
+def loop(label: int) -> tuple[str, str]:
+    """Where a loop begins, at a multiple of 8: flash that is 64 bits wide gives its first two words at once."""
+    return ".p2align 3", f"{label}:"
+
+
 def gather_lines(form: GatherForm) -> tuple[str, ...] | None:
     """The instructions, return included, or None where registers or offsets do not suffice."""
     fours, tail = divmod(form.run, 4)
@@ -54,9 +59,9 @@ def gather_lines(form: GatherForm) -> tuple[str, ...] | None:
     if turns == 1:
         lines += row * together
     elif rows_looped:
-        lines += [f"mov r3, #{turns}", "1:", "str r3, [sp]", *row, "ldr r3, [sp]", "subs r3, #1", "bne 1b"]
+        lines += [f"mov r3, #{turns}", *loop(1), "str r3, [sp]", *row, "ldr r3, [sp]", "subs r3, #1", "bne 1b"]
     elif turns:
-        lines += [f"mov r3, #{turns}", "1:", *row * together, "subs r3, #1", "bne 1b"]
+        lines += [f"mov r3, #{turns}", *loop(1), *row * together, "subs r3, #1", "bne 1b"]
     if tail:
         lines += _tails(form, tail, restore=form.rows > 1 and fours > 0, at=0 if looped else 4 * fours)
     return _framed(lines)
@@ -120,7 +125,7 @@ def _row(form: GatherForm, fours: int, looped: bool) -> list[str]:
     body = _widen(form.columns, range(min(together, each)), step=4 * each)
     for i in range(together, each, together):
         body += _widen(form.columns, range(i - each, min(i + together, each) - each))
-    return [f"mov r3, #{fours // each}", "2:", *body, "subs r3, #1", "bne 2b"]
+    return [f"mov r3, #{fours // each}", *loop(2), *body, "subs r3, #1", "bne 2b"]
 
 
 def _widen(columns: tuple[int, ...], fours: range, step: int = 0) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tinydeploy import zoo
 from tinydeploy.boards import Board
 from tinydeploy.compiler import Program, compile_graph
+from tinydeploy.constants_place import place_constants, ram_constants_bytes, waiting_cycles
 from tinydeploy.cores import Core
 from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, knows_chip, predict, step_cost
 from tinydeploy.errors import UsageError
@@ -117,8 +118,9 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
     program = compile_graph(
         graph, board.core, keep_constant_channels=True, optimize=optimize, stream_input=stream_input
     )
+    program = place_constants(program, board, optimize)
     predicted = predict(program, board.core)
-    by_layer = _by_layer(program, board.core)
+    by_layer, waiting = _by_layer(program, board.core), _waiting_by_layer(program, board)
     savings = separable_savings(layers)
     replaced = {name for saving in savings.values() for name in saving.layers}
     costs = tuple(
@@ -133,7 +135,7 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
             access=layer.access,
             saving=savings.get(layer.name),
             instructions=round(by_layer[layer.name].instructions),
-            cycles=round(chip_cycles(by_layer[layer.name], layer.weights_bytes, board.part)),
+            cycles=round(chip_cycles(by_layer[layer.name], waiting[layer.name], board.part)),
         )
         for layer in layers
     )
@@ -162,11 +164,11 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
         code_bytes=predicted.code_bytes,
         flash_bytes=flash,
         firmware_flash_bytes=flash + around_flash,
-        firmware_ram_bytes=arena + around_ram + output_bytes,
+        firmware_ram_bytes=arena + around_ram + output_bytes + ram_constants_bytes(program.steps),
         board_flash_bytes=board.flash.size_bytes,
         board_ram_bytes=board.ram.size_bytes,
         instructions=predicted.instructions,
-        cycles=round(chip_cycles(Cost(predicted.instructions, predicted.cycles), constants, board.part)),
+        cycles=round(chip_cycles(Cost(predicted.instructions, predicted.cycles), sum(waiting.values()), board.part)),
         cycle_model=by_cost_model(board.part, board.core.title, is_calibrated=knows_chip(board.part)),
         unmeasured=predicted.unmeasured,
     )
@@ -193,6 +195,15 @@ def separable_savings(layers: Sequence[LayerSpec]) -> dict[str, Saving]:
             standard = math.prod(before.output_shape) * taps * width
             formula = f"1/{width} + 1/{taps}"
             found[layer.name] = Saving((before.name, layer.name), standard, 1 / width + 1 / taps, formula)
+    return found
+
+
+def _waiting_by_layer(program: Program, board: Board) -> dict[str, float]:
+    """Cycles spent on getting constants by the layer whose name the operators bear; a chain's go to its first layer."""
+    found: dict[str, float] = defaultdict(float)
+    for step in program.steps:
+        name = step.op.ops[0].name if isinstance(step.op, RowChain) else step.op.name
+        found[name] += waiting_cycles(step.implementation, board.part)
     return found
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tinydeploy.build import Build
+from tinydeploy.constants_report import constants_report
 from tinydeploy.placement import place
 from tinydeploy.tables import table
 
@@ -45,7 +46,10 @@ def build_report(build: Build) -> RenderableType:
         parts += [_accuracy(training), ""]
     done = "up to date, nothing to do" if build.fresh else "built"
     end = f"{build.folder} is {done}; next: tinydeploy bench, tinydeploy verify, or make flash in that folder"
-    return Group(*parts, _layers(build), *_removed(build), "", _sizes(build), "", _placement(build), "", Text(end))
+    chosen = constants_report(build.manifest.get("constants", []))
+    return Group(
+        *parts, _layers(build), *_removed(build), "", _sizes(build), *chosen, "", _placement(build), "", Text(end)
+    )
 
 
 def _removed(build: Build) -> list[RenderableType]:
@@ -120,7 +124,8 @@ def _sizes(build: Build) -> Table:
 
 def _placement(build: Build) -> Text:
     """Which memories arena and weights went to, and why not the preferred ones."""
-    placement = place(build.board, build.manifest["arena_bytes"], build.manifest["constants_bytes"])
+    sizes = (build.manifest.get(f"{what}_bytes", 0) for what in ("arena", "constants", "copied"))
+    placement = place(build.board, *sizes)
     return Text("placement  " + "\n           ".join(placement.reasons))
 
 

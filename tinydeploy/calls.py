@@ -9,7 +9,7 @@ from typing import Any
 
 from tinydeploy.compiler import Program
 from tinydeploy.graph import Graph, Tensor
-from tinydeploy.kernels.base import Constant, Implementation
+from tinydeploy.kernels.base import Constant, Implementation, aligned
 from tinydeploy.kernels.striped import Phase, Place, Stripes
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.row_chain import RowChain
@@ -34,6 +34,32 @@ class Names:
     def array(self, constant: Constant) -> str:
         """The symbol that holds `constant`."""
         return self.arrays[_content(constant)][0]
+
+    def read(self, kernel: Implementation) -> list[str]:
+        """Pointers to the constants of `kernel` where it reads them: their symbols, or their copies in the arena."""
+        symbols = [self.array(constant) for constant in kernel.constants]
+        if kernel.place is None or kernel.place.residence != "arena":
+            return symbols
+        return [f"(const {copy.constant.ctype} *)(arena + {copy.offset_bytes})" for copy in arena_copies(kernel)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArenaCopy:
+    """A constant that a step copies to the arena before its kernel runs."""
+
+    constant: Constant
+    offset_bytes: int
+
+
+def arena_copies(kernel: Implementation) -> list[ArenaCopy]:
+    """The copies that `kernel` reads; none where its constants are elsewhere."""
+    copies = []
+    if kernel.place is not None and kernel.place.residence == "arena":
+        offset = kernel.place.offset_bytes
+        for constant in kernel.constants:
+            copies.append(ArenaCopy(constant, offset))
+            offset += aligned(constant.size_bytes)
+    return copies
 
 
 def name_all(program: Program) -> Names:
@@ -99,7 +125,11 @@ def step_context(program: Program, number: int, names: Names) -> dict[str, Any]:
         output = _pointer(graph.tensors[op.output], at[op.output])
         scratch = f"arena + {program.plan.scratch[number]}" if implementation.scratch_bytes else ""
         call = _call(op, implementation, graph, names, inputs, output, scratch)
-        return {**context, "call": call}
+        copies = [
+            f"__builtin_memcpy(arena + {copy.offset_bytes}, {names.array(copy.constant)}, {copy.constant.size_bytes})"
+            for copy in arena_copies(implementation)
+        ]
+        return {**context, "statements": [*copies, call]}
     return {**context, "stripes": _stripes(program, number, step, implementation.stripes, names)}
 
 
@@ -169,7 +199,7 @@ def _call(
     op: Op, kernel: Implementation, graph: Graph, names: Names, inputs: list[str], output: str, scratch: str
 ) -> str:
     """One kernel call; `inputs` and `output` are pointer expressions, `scratch` one or nothing."""
-    constants = [names.array(constant) for constant in kernel.constants]
+    constants = names.read(kernel)
     inputs = list(inputs)
     side = kernel.shape.get("constant_side", -1)
     if side in (0, 1):

@@ -6,8 +6,8 @@ virtual board and fits them, for every template, and within a template for every
 form of requantization), into ``cost_model.json``. A variant that was never measured takes the nearest one's factors.
 
 Cycles are those of the virtual board's models, which are estimates; see the README's limits. Where a chip's flash and
-caches are known (docs/SILICON.md), its cycles are three more factors times the core's cycles, the instructions and the
-bytes of constants.
+caches are known (docs/SILICON.md), its cycles are two more factors times the core's cycles and the instructions, and
+the cycles that each step waits for its constants (``constants_place``).
 """
 
 from __future__ import annotations
@@ -77,18 +77,19 @@ def predict(program: Program, core: Core) -> Prediction:
     return Prediction(steps, round(total.instructions), round(total.cycles), round(code), unmeasured)
 
 
-def chip_terms(by_rules: Cost, constants_bytes: float) -> dict[str, float]:
-    """What the cycles of a chip grow with: what its core does by the rules, and what it reads from flash."""
-    return {"cycles": by_rules.cycles, "instructions": by_rules.instructions, "constants": constants_bytes}
+def chip_terms(by_rules: Cost) -> dict[str, float]:
+    """What the cycles of a chip grow with besides its constants: what its core does by the rules."""
+    return {"cycles": by_rules.cycles, "instructions": by_rules.instructions}
 
 
-def chip_cycles(by_rules: Cost, constants_bytes: float, part: str) -> float:
-    """The cycles on a chip, flash and caches in them; by the core's rules where `part` is none that was calibrated."""
+def chip_cycles(by_rules: Cost, waiting: float, part: str) -> float:
+    """The cycles on a chip, flash and caches in them, of which it spends `waiting` on getting constants; by the core's
+    rules where `part` is none that was calibrated."""
     chips: dict[str, dict[str, float]] = _model()["chips"]
     for chip, factors in chips.items():
         if part.startswith(chip):
-            counts = chip_terms(by_rules, constants_bytes)
-            return float(sum(factor * counts[name] for name, factor in factors.items()))
+            counts = chip_terms(by_rules)
+            return waiting + float(sum(factor * counts[name] for name, factor in factors.items()))
     return by_rules.cycles
 
 
@@ -105,7 +106,7 @@ def is_code(path: str) -> bool:
 def code_terms(text: str) -> dict[str, float]:
     """What of a C file's text becomes code: assembly, and statements where there is no assembly beside them."""
     compiled = re.sub(r"(?m)^#else$.*?^#endif$", "", text, flags=re.DOTALL)
-    assembly = re.findall(r'(?m)^\s*"[^"]*[^:"]\\n"', compiled)
+    assembly = re.findall(r'(?m)^\s*"[^".][^"]*[^:"]\\n"', compiled)
     statements = re.sub(r'"[^"\n]*"', "", compiled).count(";")
     functions = len(re.findall(r"(?m)^}$", compiled))
     return {"assembly": len(assembly), "statements": statements, "functions": functions}

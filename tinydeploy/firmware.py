@@ -111,7 +111,8 @@ def _debug_commands(board: Board) -> dict[str, str]:
 
 def _placement(manifest: Mapping[str, Any], board: Board) -> Placement:
     """Where the model goes, by the sizes that its manifest states; without one, where the board prefers it."""
-    return place(board, manifest.get("arena_bytes", 0), manifest.get("constants_bytes", 0))
+    sizes = (manifest.get(f"{what}_bytes", 0) for what in ("arena", "constants", "copied"))
+    return place(board, *sizes)
 
 
 def _vectors(board: Board) -> list[tuple[int, int, str]]:

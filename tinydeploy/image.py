@@ -15,12 +15,13 @@ from tinydeploy.fit import largest_first
 
 MemoryUse = Literal["flash", "ram", "both"]
 
-# .data lies in RAM and its first values in flash.
+# .data and .model_copied lie in RAM, and in flash what they hold at first.
 _SECTION_MEMORY: dict[str, MemoryUse] = {
     ".boot2": "flash",
     ".vectors": "flash",
     ".model_text": "flash",
     ".model_rodata": "flash",
+    ".model_copied": "both",
     ".text": "flash",
     ".rodata": "flash",
     ".data": "both",
@@ -111,12 +112,6 @@ def _symbols(elf: Any) -> list[Symbol]:
     return sorted(symbols, key=lambda item: (item.address, item.name))
 
 
-def _memory(name: str, address: int, code_address: int) -> MemoryUse:
-    """Constants that a board prefers in RAM are copied there: then they lie in another region of the map than code."""
-    copied = name == ".model_rodata" and address >> 28 != code_address >> 28
-    return "both" if copied else _SECTION_MEMORY[name]
-
-
 def read_image(elf: Path) -> Image:
     """The Image of `elf`; .bin and .hex lie beside it. Raises ToolchainError if it cannot be read."""
     try:
@@ -126,9 +121,8 @@ def read_image(elf: Path) -> Image:
     with file:
         parsed = _open(file, elf)
         found = {section.name: section for section in parsed.iter_sections() if section.name in _SECTION_MEMORY}
-        code = found[".text"]["sh_addr"] if ".text" in found else 0
         sections = tuple(
-            Section(name, section["sh_addr"], section["sh_size"], _memory(name, section["sh_addr"], code))
+            Section(name, section["sh_addr"], section["sh_size"], _SECTION_MEMORY[name])
             for name, section in found.items()
             if section["sh_size"]
         )
@@ -139,8 +133,8 @@ def read_image(elf: Path) -> Image:
             if symbol.name in ("__model_data_start", "__model_data_end")
         }
     by_name = {section.name: section.size_bytes for section in sections}
-    copied = sum(s.size_bytes for s in sections if s.name == ".model_rodata" and s.memory == "both")
-    model_data = marks.get("__model_data_end", 0) - marks.get("__model_data_start", 0)
+    # What start-up copies to RAM lies in both.
+    copied = by_name.get(".model_copied", 0) + marks.get("__model_data_end", 0) - marks.get("__model_data_start", 0)
     return Image(
         elf=elf,
         bin=elf.with_suffix(".bin"),
@@ -149,8 +143,8 @@ def read_image(elf: Path) -> Image:
         symbols=symbols,
         flash_bytes=sum(section.size_bytes for section in sections if section.memory in ("flash", "both")),
         ram_bytes=sum(section.size_bytes for section in sections if section.memory in ("ram", "both")),
-        model_flash_bytes=by_name.get(".model_text", 0) + by_name.get(".model_rodata", 0) + model_data,
-        model_ram_bytes=by_name.get(".model_bss", 0) + model_data + copied,
+        model_flash_bytes=by_name.get(".model_text", 0) + by_name.get(".model_rodata", 0) + copied,
+        model_ram_bytes=by_name.get(".model_bss", 0) + copied,
     )
 
 

@@ -12,6 +12,8 @@ from tinydeploy.arena import ArenaMap, map_arena
 from tinydeploy.arena_drawing import ArenaDrawing, mark
 from tinydeploy.boards import Board, list_boards
 from tinydeploy.compiler import compile_graph
+from tinydeploy.constants_place import Choice, choices, place_constants
+from tinydeploy.constants_report import constants_report
 from tinydeploy.graph import Graph
 from tinydeploy.lint import lint
 from tinydeploy.optimize import Optimize
@@ -46,7 +48,8 @@ class BoardFit:
 class Inspection:
     """A model: its layers, sums, the arena as it would be planned, the boards it fits, and lint's warnings.
 
-    The layers are those of the file; the arena's steps are what is left of them to run.
+    The layers are those of the file; the arena's steps are what is left of them to run. `constants`: where the steps
+    read theirs on a board whose flash is known.
     """
 
     model: str
@@ -60,6 +63,7 @@ class Inspection:
     constants_bytes: int
     arena_bytes: int
     arena: ArenaMap
+    constants: tuple[Choice, ...]
     fits: tuple[BoardFit, ...]
     warnings: tuple[str, ...]
 
@@ -69,6 +73,8 @@ def inspect_model(
 ) -> Inspection:
     """The facts of `graph`, compiled for `board`'s core, or portably and held against every board."""
     program = compile_graph(graph, board.core if board else None, optimize=optimize, stream_input=stream_input)
+    if board is not None:
+        program = place_constants(program, board, optimize)
     layers = tuple(
         LayerFacts(
             op.index,
@@ -95,6 +101,7 @@ def inspect_model(
         constants_bytes=constants,
         arena_bytes=arena,
         arena=map_arena(program),
+        constants=choices(program),
         fits=tuple(
             BoardFit(
                 one.name,
@@ -138,7 +145,8 @@ def inspection_report(inspection: Inspection) -> RenderableType:
         ),
         *(f"warning: {warning}" for warning in inspection.warnings),
     ]
-    return Group(layers, *_arena_report(inspection.arena), "", Text("\n".join(lines)))
+    chosen = constants_report([asdict(choice) for choice in inspection.constants])
+    return Group(layers, *_arena_report(inspection.arena), *chosen, "", Text("\n".join(lines)))
 
 
 def _arena_report(arena: ArenaMap) -> tuple[RenderableType, ...]:

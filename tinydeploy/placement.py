@@ -13,10 +13,12 @@ _FIRMWARE_BYTES = 6 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where arena and weights go, and a sentence each about why, for people."""
+    """Where arena and weights go, and a sentence each about why, for people. `copies`: where start-up copies weights
+    to, all of them or some; None where it copies none."""
 
     arena: Memory
     weights: Memory
+    copies: Memory | None
     reasons: tuple[str, ...]
 
 
@@ -39,8 +41,8 @@ def _choose(
     raise AssertionError(candidates)
 
 
-def place(board: Board, arena_bytes: int, constants_bytes: int) -> Placement:
-    """The placement for a model whose arena and constants take so much.
+def place(board: Board, arena_bytes: int, constants_bytes: int, copied_bytes: int = 0) -> Placement:
+    """The placement for a model whose arena and constants take so much, of which start-up copies `copied_bytes`.
 
     Raises FitError when the arena fits none of the memories that the board has for it.
     """
@@ -49,7 +51,29 @@ def place(board: Board, arena_bytes: int, constants_bytes: int) -> Placement:
         sizes = [(f"[{memory.name}]", _free(board, memory)) for memory in board.arena]
         raise fit_error("the arena", arena_bytes, board.name, _free(board, arena), "ram", sizes)
     weights, weights_reason = _choose(board, "weights", constants_bytes, board.weights, {arena.name: arena_bytes})
-    return Placement(arena, weights, (arena_reason, weights_reason))
+    if weights.kind != "flash" or not copied_bytes:
+        copies = weights if weights.kind != "flash" else None
+        return Placement(arena, weights, copies, (arena_reason, weights_reason))
+    copies, _ = room_beside(board, arena_bytes, copied_bytes)
+    copies_reason = f"copies of {copied_bytes:,} B of weights in {copies.name}, made at start-up"
+    return Placement(arena, weights, copies, (arena_reason, weights_reason, copies_reason))
+
+
+def room_beside(board: Board, arena_bytes: int, wanted_bytes: int) -> tuple[Memory, int]:
+    """The memory for copies of weights beside an arena of that size, and its room in bytes: the first of those for the
+    arena that has the `wanted_bytes`, else the one with the most room."""
+    arena, _ = _choose(board, "arena", arena_bytes, board.arena, {})
+    free = [
+        (memory, max(0, _free(board, memory) - (_aligned(arena_bytes) if memory == arena else 0)))
+        for memory in board.arena
+    ]
+    fitting = (one for one in free if one[1] >= wanted_bytes)
+    return next(fitting, max(free, key=lambda one: one[1]))
+
+
+def _aligned(size_bytes: int) -> int:
+    """A size up to where the linker script begins the next section of the model."""
+    return -(-size_bytes // 16) * 16
 
 
 def largest_arena_bytes(board: Board) -> int:

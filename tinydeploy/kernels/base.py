@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,20 @@ class Overlap:
         return distance >= self.gap_bytes and distance % self.multiple == 0
 
 
+Residence = Literal["flash", "arena", "ram"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantsPlace:
+    """Where a step reads its constants: in flash, in a copy that it makes in the arena first, `offset_bytes` from its
+    start, or in a copy in RAM that start-up makes. `cycles`: what each place that was open would cost an inference,
+    predicted, in waiting for flash and copying; a place is open where there is room."""
+
+    residence: Residence
+    cycles: Mapping[Residence, int]
+    offset_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Implementation:
     """One operator's way to run: `template` names a file of firmware_templates/kernels.
@@ -67,6 +81,8 @@ class Implementation:
     Operators with equal `template` and `shape` share one C function. `label` makes its name readable. `in_place` says
     that the output may take the first input's place, byte for byte, `overlap` that it may lie over it in other ways;
     `scratch_bytes` is working memory from the arena. With `stripes` it is no single kernel but a chain of them.
+    `sweeps`: how often one call reads all of its constants. `place`: where it reads them; None where nothing was chosen
+    and they are where the board wants them.
     """
 
     template: str
@@ -77,6 +93,13 @@ class Implementation:
     in_place: bool = False
     overlap: Overlap | None = None
     stripes: Stripes | None = None
+    sweeps: int = 1
+    place: ConstantsPlace | None = None
+
+    @property
+    def constants_bytes(self) -> int:
+        """Bytes of constants, each where a buffer may begin."""
+        return sum(aligned(constant.size_bytes) for constant in self.constants)
 
     @property
     def kernels(self) -> tuple[Implementation, ...]:

@@ -76,6 +76,7 @@ def conv(op: Conv2D, graph: Graph, choices: Choices = BALANCED) -> Implementatio
         constants,
         scratch_bytes=int(str(shape["patch_bytes"])) + int(frame["edge_bytes"]),
         overlap=overlap,
+        sweeps=len(cut.blocks) * (1 if pointwise else out_h),
     )
 
 
@@ -85,7 +86,7 @@ def fully_connected(op: FullyConnected, graph: Graph, choices: Choices = BALANCE
     made = _layer(op, 1, 1, op.rows, depth, None, choices, columns=op.rows)
     if made is None:
         return None
-    _, shape, constants = made
+    cut, shape, constants = made
     return Implementation(
         "td_conv_s8_dsp",
         f"{op.rows}x{depth}_{out_c}",
@@ -104,6 +105,7 @@ def fully_connected(op: FullyConnected, graph: Graph, choices: Choices = BALANCE
         scratch_bytes=int(str(shape["patch_bytes"])),
         # A single row is read whole before the first output.
         overlap=Overlap(-depth) if op.rows == 1 else pointwise_overlap(depth, out_c),
+        sweeps=len(cut.blocks),
     )
 
 

@@ -1,0 +1,38 @@
+"""The table of where steps read their constants, and of what each place would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from tinydeploy.tables import table
+
+_PLACES = {"flash": "flash", "arena": "arena", "ram": "RAM"}
+_NOTE = (
+    "Where steps read their constants, and the cycles that each place costs an inference (predicted): waiting for\n"
+    "flash, or copying to the arena where it is free. RAM: a copy that start-up makes, with --optimize speed."
+)
+
+
+def constants_report(choices: Sequence[Mapping[str, Any]]) -> tuple[RenderableType, ...]:
+    """A row for every step, as `constants_place.Choice` has it, and sums; nothing where nothing was chosen."""
+    if not choices:
+        return ()
+    made = table(("step", "layer", "constants in"), ("bytes", *(f"{place} cycles" for place in _PLACES.values())))
+    for choice in choices:
+        costs = choice["cycles"]
+        made.add_row(
+            str(choice["step"]),
+            choice["name"],
+            _PLACES[choice["residence"]],
+            f"{choice['size_bytes']:,}",
+            *(f"{costs[place]:,}" if place in costs else "-" for place in _PLACES),
+        )
+    now = sum(choice["cycles"][choice["residence"]] for choice in choices)
+    in_flash = sum(choice["cycles"]["flash"] for choice in choices)
+    made.add_section()
+    made.add_row("", "in all", "", f"{sum(c['size_bytes'] for c in choices):,}", f"{in_flash:,}", "", "")
+    return "", Text(_NOTE), "", made, Text(f"As chosen: {now:,} cycles, {in_flash - now:,} fewer than all in flash.")

@@ -1,0 +1,62 @@
+"""What reading constants from flash costs a chip whose latencies were published: the cache before its flash.
+
+The facts are those of ``virtual/silicon/<chip>.toml``, which the virtual board counts by; here they are applied to what
+a kernel is known to read, before there is any firmware (docs/CHOICES.md).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinydeploy.stricttoml import read_toml
+
+_FOLDER = Path(__file__).with_name("virtual") / "silicon"
+_WORD_BYTES = 4
+# memcpy of the firmware: four words a turn; measured on the virtual board, its loops' ends included.
+_COPY_CYCLES, _COPY_CYCLES_PER_BYTE = 100, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FlashReads:
+    """A data cache of `sets` of `ways` lines, the least recently used of which gives way; a miss loads `sector_bytes`
+    and costs `miss_cycles`, every access `access_cycles`."""
+
+    chip: str
+    sets: int
+    ways: int
+    line_bytes: int
+    sector_bytes: int
+    miss_cycles: float
+    access_cycles: float
+
+    def cycles(self, size_bytes: int, sweeps: int) -> float:
+        """Cycles that a core waits when it reads `size_bytes` in order, `sweeps` times over, and little else."""
+        accesses = sweeps * size_bytes / _WORD_BYTES
+        misses = size_bytes / self.sector_bytes + (sweeps - 1) * self._lost_bytes(size_bytes) / self.sector_bytes
+        return accesses * self.access_cycles + misses * self.miss_cycles
+
+    def copy_cycles(self, size_bytes: int) -> float:
+        """Cycles to copy `size_bytes` to RAM."""
+        return _COPY_CYCLES + _COPY_CYCLES_PER_BYTE * size_bytes + self.cycles(size_bytes, 1)
+
+    def _lost_bytes(self, size_bytes: int) -> int:
+        """What of it is no longer in the cache when it is read again: all lines of a set that has more than its ways,
+        for each gives way just before its turn."""
+        each, more = divmod(-(-size_bytes // self.line_bytes), self.sets)
+        lines = sum(sets * held for sets, held in ((more, each + 1), (self.sets - more, each)) if held > self.ways)
+        return lines * self.line_bytes
+
+
+@functools.cache
+def flash_reads_of(part: str) -> FlashReads | None:
+    """The facts of the chip whose part number is `part`; None where it was not calibrated or has no such cache."""
+    for path in sorted(_FOLDER.glob("*.toml")):
+        table = read_toml(path, path.name)
+        if part.startswith(table.text("chip")) and "data_cache" in table.values:
+            cache = table.table("data_cache")
+            costs = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
+            shape = (cache.integer(key, 1, 1 << 20) for key in ("sets", "ways", "line_bytes", "sector_bytes"))
+            return FlashReads(table.text("chip"), *shape, *costs)
+    return None

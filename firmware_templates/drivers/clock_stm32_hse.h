@@ -1,6 +1,7 @@
-/* The external oscillator of the STM32: started where the board asks for it, given up where nothing
- * comes. Included by a clock driver after its definitions of RCC_CR, RCC_CR_HSEON, HSERDY and
- * HSEBYP and of HSE_ATTEMPTS: so many looks at HSERDY before HSE is given up.
+/* The external oscillator of the STM32: started where the board asks for it, given up for the
+ * fallback where nothing comes. Included by a clock driver after its definitions of RCC_CR,
+ * RCC_CR_HSEON, HSERDY and HSEBYP and of HSE_ATTEMPTS: so many looks at HSERDY before HSE is given
+ * up.
  */
 #ifndef TD_CLOCK_STM32_HSE_H
 #define TD_CLOCK_STM32_HSE_H
@@ -16,6 +17,7 @@ bool clock_on_fallback(void) {
 }
 
 #if BOARD_CLOCK_SOURCE_HSE
+/* Whether HSE runs; if not, the clock is on its fallback. */
 static bool start_hse(void) {
     mmio_clear(RCC_CR, RCC_CR_HSEON);
     mmio_wait(RCC_CR, RCC_CR_HSERDY, 0);
@@ -31,6 +33,7 @@ static bool start_hse(void) {
         }
     }
     mmio_clear(RCC_CR, RCC_CR_HSEON);
+    on_fallback = true;
     return false;
 }
 #endif

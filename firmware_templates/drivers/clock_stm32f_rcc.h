@@ -30,25 +30,12 @@
 #define HSE_ATTEMPTS 400000u
 
 #include "clock_stm32_hse.h"
-
-/* HSI drives the core and the PLL is off: its settings and the voltage scale may be changed. */
-static void run_on_hsi(void) {
-    mmio_set(RCC_CR, RCC_CR_HSION);
-    mmio_wait(RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY);
-    mmio_field(RCC_CFGR, RCC_CFGR_SW, RCC_CFGR_SW_HSI);
-    mmio_wait(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_HSI);
-    mmio_clear(RCC_CR, RCC_CR_PLLON);
-    mmio_wait(RCC_CR, RCC_CR_PLLRDY, 0);
-}
+#include "clock_stm32_hsi.h"
 
 /* The PLLCFGR fields that depend on the source: PLLM makes the same input frequency of either. */
 static uint32_t choose_source(void) {
 #if BOARD_CLOCK_SOURCE_HSE
-    if (start_hse()) {
-        return RCC_PLLCFGR_HSE | BOARD_CLOCK_PLL_M;
-    }
-    on_fallback = true;
-    return BOARD_CLOCK_FALLBACK_PLL_M;
+    return start_hse() ? RCC_PLLCFGR_HSE | BOARD_CLOCK_PLL_M : BOARD_CLOCK_FALLBACK_PLL_M;
 #else
     return BOARD_CLOCK_PLL_M;
 #endif

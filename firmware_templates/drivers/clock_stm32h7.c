@@ -92,11 +92,8 @@ static void raise_voltage(void) {
 /* PLLCKSELR: DIVM1 makes the same input frequency of either source; PLL2 and PLL3 stay off. */
 static uint32_t choose_source(void) {
 #if BOARD_CLOCK_SOURCE_HSE
-    if (start_hse()) {
-        return RCC_PLLCKSELR_HSE | (BOARD_CLOCK_PLL_M << 4);
-    }
-    on_fallback = true;
-    return RCC_PLLCKSELR_HSI | (BOARD_CLOCK_FALLBACK_PLL_M << 4);
+    return start_hse() ? RCC_PLLCKSELR_HSE | (BOARD_CLOCK_PLL_M << 4)
+                       : RCC_PLLCKSELR_HSI | (BOARD_CLOCK_FALLBACK_PLL_M << 4);
 #else
     return RCC_PLLCKSELR_HSI | (BOARD_CLOCK_PLL_M << 4);
 #endif

@@ -25,10 +25,10 @@
 #define RCC_CR_PLLRDY (1u << 25)
 #define RCC_CFGR 0x40021008u
 #define RCC_CFGR_SW 0x3u
-#define RCC_CFGR_SW_HSI16 0x1u
+#define RCC_CFGR_SW_HSI 0x1u
 #define RCC_CFGR_SW_PLL 0x3u
 #define RCC_CFGR_SWS 0xCu
-#define RCC_CFGR_SWS_HSI16 0x4u
+#define RCC_CFGR_SWS_HSI 0x4u
 #define RCC_CFGR_SWS_PLL 0xCu
 #define RCC_CFGR_HPRE 0xF0u
 #define RCC_CFGR_HPRE_DIV2 0x80u
@@ -61,26 +61,13 @@
 #define HSE_ATTEMPTS 400000u
 
 #include "clock_stm32_hse.h"
-
-/* HSI16 drives the core and the PLL is off: its settings may be changed. Range 1 needs no flash
- * wait states at 16 MHz. */
-static void run_on_hsi16(void) {
-    mmio_set(RCC_CR, RCC_CR_HSION);
-    mmio_wait(RCC_CR, RCC_CR_HSIRDY, RCC_CR_HSIRDY);
-    mmio_field(RCC_CFGR, RCC_CFGR_SW, RCC_CFGR_SW_HSI16);
-    mmio_wait(RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_HSI16);
-    mmio_clear(RCC_CR, RCC_CR_PLLON);
-    mmio_wait(RCC_CR, RCC_CR_PLLRDY, 0);
-}
+#include "clock_stm32_hsi.h"
 
 /* The PLLCFGR fields that depend on the source: PLLM makes the same input frequency of either. */
 static uint32_t choose_source(void) {
 #if BOARD_CLOCK_SOURCE_HSE
-    if (start_hse()) {
-        return RCC_PLLCFGR_HSE | ((BOARD_CLOCK_PLL_M - 1u) << 4);
-    }
-    on_fallback = true;
-    return RCC_PLLCFGR_HSI16 | ((BOARD_CLOCK_FALLBACK_PLL_M - 1u) << 4);
+    return start_hse() ? RCC_PLLCFGR_HSE | ((BOARD_CLOCK_PLL_M - 1u) << 4)
+                       : RCC_PLLCFGR_HSI16 | ((BOARD_CLOCK_FALLBACK_PLL_M - 1u) << 4);
 #elif BOARD_CLOCK_SOURCE_MSI
     /* The range may be changed only while MSI is off or ready. */
     mmio_set(RCC_CR, RCC_CR_MSION);
@@ -106,7 +93,7 @@ void clock_init(void) {
     (void)MMIO32(RCC_APB1ENR1); /* the clock arrives after the read */
     mmio_field(PWR_CR1, PWR_CR1_VOS, PWR_CR1_VOS_RANGE1);
     mmio_wait(PWR_SR2, PWR_SR2_VOSF, 0);
-    run_on_hsi16();
+    run_on_hsi(); /* range 1 needs no flash wait states at 16 MHz */
 
     MMIO32(RCC_PLLCFGR) =
         choose_source() | (BOARD_CLOCK_PLL_N << 8) | ((BOARD_CLOCK_PLL_R / 2u - 1u) << 25);

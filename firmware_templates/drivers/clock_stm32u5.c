@@ -82,11 +82,9 @@ static void run_on_hsi16(void) {
 /* The PLL1CFGR fields that depend on the source: PLL1M makes the same input frequency of any. */
 static uint32_t choose_source(void) {
 #if BOARD_CLOCK_SOURCE_HSE
-    if (start_hse()) {
-        return RCC_PLL1CFGR_HSE | ((BOARD_CLOCK_PLL_M - 1u) << 8) | (BOARD_CLOCK_PLL_MBOOST << 12);
-    }
-    on_fallback = true;
-    return RCC_PLL1CFGR_HSI16 | ((BOARD_CLOCK_FALLBACK_PLL_M - 1u) << 8);
+    return start_hse()
+               ? RCC_PLL1CFGR_HSE | ((BOARD_CLOCK_PLL_M - 1u) << 8) | (BOARD_CLOCK_PLL_MBOOST << 12)
+               : RCC_PLL1CFGR_HSI16 | ((BOARD_CLOCK_FALLBACK_PLL_M - 1u) << 8);
 #elif BOARD_CLOCK_SOURCE_MSI
     mmio_set(RCC_CR, RCC_CR_MSISON);
     mmio_wait(RCC_CR, RCC_CR_MSISRDY, RCC_CR_MSISRDY);

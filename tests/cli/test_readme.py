@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,11 @@ def run(command: str, where: Path) -> str:
     return done.stdout
 
 
+def manifest(where: Path) -> dict[str, Any]:
+    """What the last project built in the folder `where` says of itself."""
+    return json.loads((where / (where / "build/.last").read_text().strip() / "tinydeploy.json").read_text())
+
+
 def test_its_commands_run(folder: Path) -> None:
     """All but those of make, which have tests of their own below."""
     mine = [command for command in commands("sh") if not command.startswith("make ")]
@@ -81,12 +87,12 @@ def test_its_commands_run(folder: Path) -> None:
 def test_what_was_trained_is_taken_from_the_cache_for_another_board(folder: Path) -> None:
     trains = next(command for command in commands("sh") if "--data photos" in command)
     run(trains, folder)
-    before = json.loads((folder / (folder / "build/.last").read_text().strip() / "tinydeploy.json").read_text())
+    before = manifest(folder)
     assert before["classes"] == ["dark", "light"]
     assert set(before["accuracy"]) == {"float", "int8"}
     options = trains.replace("stm32f746", "nucleo_l4r5zi").split()[1:]
     assert "taken from the cache" in succeeds(*options, cwd=folder).err
-    after = json.loads((folder / (folder / "build/.last").read_text().strip() / "tinydeploy.json").read_text())
+    after = manifest(folder)
     assert after["model_sha256"] == before["model_sha256"]
     assert after["board"] == "nucleo_l4r5zi"
 
@@ -143,7 +149,8 @@ def test_its_make_targets_exist() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".venv/.installed").exists(), reason="make demo would install .venv first")
 def test_make_demo() -> None:
-    """The first command: trained on real data to 98 %, at most half a point lost as int8, exact on the board."""
+    """The first command: trained on real data to 98 %, at most half a point lost as int8, exact on the board. The
+    promise of every default."""
     out = run("make demo", ROOT)
     accuracies = re.search(r"float ([\d.]+) %, int8 ([\d.]+) %", out)
     assert accuracies is not None
@@ -151,6 +158,7 @@ def test_make_demo() -> None:
     assert as_int8 >= 98.0
     assert as_float - as_int8 <= 0.5
     assert "equal TFLite Micro's, bit for bit" in out
+    assert manifest(ROOT)["training"]["warnings"] == []
 
 
 def test_it_lists_every_board() -> None:

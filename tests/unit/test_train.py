@@ -148,16 +148,3 @@ def test_a_model_that_the_converter_refuses_is_an_error_in_one_line() -> None:
     with pytest.raises(ModelError, match="converter refused the model") as caught:
         quantize(model, np.zeros((3, 4, 4, 1), np.uint8), Preprocess(4, 1))
     assert "\n" not in str(caught.value)
-
-
-# The promise of the default
-
-
-@pytest.mark.slow
-def test_digits_reach_98_percent_after_quantization() -> None:
-    """`build --board stm32f746 --alpha 0.25`, with everything at its default."""
-    digits = datasets.load("digits")
-    trained = train_and_quantize(zoo.ModelSpec("mobilenet_v1", 0.25, 48, 1, 10), digits)
-    assert trained.int8_accuracy >= 0.98
-    assert trained.int8_accuracy >= trained.float_accuracy - 0.005
-    assert trained.warnings == ()

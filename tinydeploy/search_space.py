@@ -31,7 +31,7 @@ class Space:
         """One network with its settings, as `trial` suggests."""
         arch = _choose(trial, "arch", self.archs)
         alpha = _choose(trial, "alpha", self.alphas)
-        size = zoo.read_size(_choose(trial, "input-size", tuple(_size_text(*size) for size in self.sizes)))
+        size = zoo.read_size(_choose(trial, "input-size", tuple(zoo.size_option(*size) for size in self.sizes)))
         fixed = dict(self.options)
         chosen: list[tuple[str, str]] = []
         for option in zoo.architecture(arch).options:
@@ -79,7 +79,7 @@ def build_arguments(board: Board, job: Job) -> tuple[str, ...]:
         "board": board.name,
         "arch": job.arch,
         "alpha": job.alpha,
-        "input-size": _size_text(*job.input_size),
+        "input-size": zoo.size_option(*job.input_size),
         "channels": job.channels,
         **dict(job.options),
         "dataset": job.dataset,
@@ -99,7 +99,3 @@ def build_arguments(board: Board, job: Job) -> tuple[str, ...]:
 
 def _choose(trial: optuna.Trial, name: str, choices: tuple[Any, ...]) -> Any:
     return trial.suggest_categorical(name, choices) if len(choices) > 1 else choices[0]
-
-
-def _size_text(height: int, width: int) -> str:
-    return f"{height}x{width}" if width else str(height)

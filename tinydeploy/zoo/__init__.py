@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tinydeploy.errors import UsageError, did_you_mean
 from tinydeploy.zoo._layers import Footprint, LayerSpec, Shape, footprint
 from tinydeploy.zoo._network import InputTooSmallError
-from tinydeploy.zoo._spec import Architecture, ModelSpec, Option, read_size
+from tinydeploy.zoo._spec import Architecture, ModelSpec, Option, read_size, size_option
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +38,7 @@ __all__ = [
     "footprint",
     "make_spec",
     "read_size",
+    "size_option",
 ]
 
 

@@ -57,7 +57,7 @@ class ModelSpec:
     @property
     def size_option(self) -> str:
         """The same for ``--input-size``: a width that is given stays, for a vector is not a square image."""
-        return f"{self.input_size}x{self.input_width}" if self.input_width else str(self.input_size)
+        return size_option(self.input_size, self.input_width)
 
     @property
     def size_text(self) -> str:
@@ -145,3 +145,8 @@ def read_size(text: str) -> tuple[int, int]:
             f"--input-size {text!r} is no size; give pixels, such as 48, or height by width, such as 49x10"
         )
     return int(found[1]), int(found[2] or 0)
+
+
+def size_option(height: int, width: int) -> str:
+    """(height, width), width 0 for a square, as ``read_size`` takes them."""
+    return f"{height}x{width}" if width else str(height)

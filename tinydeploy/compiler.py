@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from tinydeploy.cores import Core
 from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
-from tinydeploy.joined import join_in_place
+from tinydeploy.joined import Kernels, join_in_place, steps_of
 from tinydeploy.kernels import select
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.optimize import Optimize
 from tinydeploy.passes.channel_moves import join_channel_moves
 from tinydeploy.passes.channel_order import order_channels
 from tinydeploy.passes.constant_channels import remove_constant_channels
+from tinydeploy.passes.even_channels import make_channels_even
 from tinydeploy.passes.unread import remove_unread
 from tinydeploy.plan import MemoryPlan, Step, plan_memory, streamed_input
 
@@ -58,19 +59,35 @@ def compile_graph(
     """Simplify the graph, choose a kernel for each operator and plan the arena; RESHAPE becomes no step, nor does a
     concatenation whose parts can be written where it has them.
 
-    With `optimize` "ram", operators run as chains of row stripes where that makes the arena smaller. With
-    `stream_input` the input arrives row by row; UsageError where the first operator cannot take it so.
+    With `optimize` "ram", operators run as chains of row stripes where that makes the arena smaller, and where there is
+    a choice, the smallest arena is taken. With `stream_input` the input arrives row by row; UsageError where the first
+    operator cannot take it so.
     """
     nominal_macs = graph.macs
     graph = join_channel_moves(remove_unread(graph))
     if not keep_constant_channels:
         graph = remove_unread(remove_constant_channels(graph))
     graph = order_channels(graph)
-    kernels = {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
+    even = make_channels_even(graph) if core is not None and core.dsp else graph
+    # A channel for a kernel's sake takes bytes, so for RAM both are planned.
+    forms = (even, graph) if optimize == "ram" and even is not graph else (even,)
+    planned = (_planned(form, core, optimize, stream_input) for form in forms)
+    graph, steps, plan = min(planned, key=lambda one: one[2].arena_bytes)
+    return Program(graph, nominal_macs, core, steps, plan)
+
+
+def _planned(
+    graph: Graph, core: Core | None, optimize: Optimize, stream_input: bool
+) -> tuple[Graph, tuple[Step, ...], MemoryPlan]:
+    """`graph` with chains and joined tensors as `optimize` asks for them, its steps and where their buffers lie."""
+    kernels = _kernels(graph, core, optimize)
     if optimize == "ram" or stream_input:
         graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")
-        steps = tuple(Step(op, select(op, graph, core, optimize)) for op in graph.ops if not isinstance(op, Reshape))
-    else:
-        graph, kernels = join_in_place(graph, kernels)
-        steps = tuple(Step(graph.ops[at], kernel) for at, kernel in kernels.items())
-    return Program(graph, nominal_macs, core, steps, plan_memory(graph, steps))
+        kernels = _kernels(graph, core, optimize)
+    graph, kernels = join_in_place(graph, kernels, optimize)
+    steps = steps_of(graph, kernels)
+    return graph, steps, plan_memory(graph, steps)
+
+
+def _kernels(graph: Graph, core: Core | None, optimize: Optimize) -> Kernels:
+    return {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}

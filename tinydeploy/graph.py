@@ -46,7 +46,7 @@ class Quant:
 class Tensor:
     """A tensor of the model. `index` is its number in the .tflite; `data` is present for constants only.
 
-    `channels`, where a pass removed some, are those of the .tflite's last dimension that are left.
+    `channels`, where a pass removed some, sorted them or put one there twice, are the .tflite's, place by place.
     """
 
     index: int

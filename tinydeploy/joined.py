@@ -6,25 +6,57 @@ The operators that make the parts skip the other parts' channels from pixel to p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Implementation
 from tinydeploy.kernels.pitched import pitched
 from tinydeploy.ops.gather import ChannelGather
+from tinydeploy.optimize import Optimize
+from tinydeploy.plan import Step, plan_memory
 
 Kernels = dict[int, Implementation]
 """By the place of their operators in the graph."""
 
 
-def join_in_place(graph: Graph, kernels: Kernels) -> tuple[Graph, Kernels]:
-    """`graph` with its concatenations marked as placed where that can be, and kernels that write the parts there."""
+def join_in_place(graph: Graph, kernels: Kernels, optimize: Optimize) -> tuple[Graph, Kernels]:
+    """`graph` with its concatenations marked as placed where that can be, and kernels that write the parts there.
+
+    A joined tensor stands whole from its first part on, which may make the arena larger than a copy does: that is taken
+    for speed, and else only as long as the arena does not grow.
+    """
+    best = _joined(graph, kernels, {op.output for op in graph.ops})
+    every = {op.output for op in best[0].ops if isinstance(op, ChannelGather) and op.placed}
+    if optimize == "speed" or not every:
+        return best
+    least = _arena_bytes(graph, kernels)
+    if _arena_bytes(*best) <= least:
+        return best
+    best, taken = (graph, kernels), set[int]()
+    for output in sorted(every):
+        tried = _joined(graph, kernels, taken | {output})
+        if (size := _arena_bytes(*tried)) <= least:
+            best, least, taken = tried, size, taken | {output}
+    return best
+
+
+def steps_of(graph: Graph, kernels: Kernels) -> tuple[Step, ...]:
+    """What runs, in order."""
+    return tuple(Step(graph.ops[at], kernels[at]) for at in sorted(kernels))
+
+
+def _arena_bytes(graph: Graph, kernels: Kernels) -> int:
+    return plan_memory(graph, steps_of(graph, kernels)).arena_bytes
+
+
+def _joined(graph: Graph, kernels: Kernels, wanted: Set[int]) -> tuple[Graph, Kernels]:
+    """Those concatenations placed that can be and whose output is `wanted`."""
     ops, chosen = list(graph.ops), dict(kernels)
     makers = {op.output: at for at, op in enumerate(graph.ops)}
     inside: set[int] = set()
     for at, op in enumerate(graph.ops):
-        if not isinstance(op, ChannelGather) or op.output in inside:
+        if not isinstance(op, ChannelGather) or op.output in inside or op.output not in wanted:
             continue
         parts = _parts(op, graph, makers, chosen)
         if parts is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from tinydeploy.graph import Graph
@@ -164,9 +164,8 @@ def arrange(
     two buffers that come and go stand at a time, always reaches it when it is filled from both ends.
     """
     permitted = permitted or {}
-    floor = max((sum(b.size_bytes for b in buffers if b.first <= t <= b.last) for t in _steps(buffers)), default=0)
-    if permitted:
-        floor = max((b.size_bytes for b in buffers), default=0)
+    floor = max((_least_bytes(buffers, permitted, t) for t in _steps(buffers)), default=0)
+    rivals = {buffer: frozenset(other for other in buffers if other.overlaps(buffer)) for buffer in buffers}
     orders: list[Callable[[Buffer], tuple[float, ...]]] = [
         lambda b: (-b.size_bytes, b.first),
         lambda b: (-(b.last - b.first + 1) * b.size_bytes, b.first),
@@ -179,7 +178,7 @@ def arrange(
     best: list[tuple[Buffer, int]] = []
     best_size = -1
     for order in orders[:tries]:
-        placed = _first_fit(sorted(buffers, key=order), permitted)
+        placed = _first_fit(sorted(buffers, key=order), rivals, permitted)
         size = max((offset + buffer.size_bytes for buffer, offset in placed), default=0)
         if best_size < 0 or size < best_size:
             best, best_size = placed, size
@@ -195,12 +194,23 @@ def _steps(buffers: Sequence[Buffer]) -> range:
     return range(max((b.last for b in buffers), default=-1) + 1)
 
 
+def _least_bytes(buffers: Sequence[Buffer], permitted: Mapping[tuple[Buffer, Buffer], Overlap], step: int) -> int:
+    """What the buffers alive at a step take at least: all of them, less what permitted pairs may share."""
+    alive = [buffer for buffer in buffers if buffer.first <= step <= buffer.last]
+    shared = sum(min(a.size_bytes, b.size_bytes) for a, b in permitted if a.first == step)
+    return max(sum(b.size_bytes for b in alive) - shared, max((b.size_bytes for b in alive), default=0))
+
+
 def _first_fit(
-    buffers: Sequence[Buffer], permitted: Mapping[tuple[Buffer, Buffer], Overlap]
+    buffers: Sequence[Buffer],
+    rivals_of: Mapping[Buffer, Set[Buffer]],
+    permitted: Mapping[tuple[Buffer, Buffer], Overlap],
 ) -> list[tuple[Buffer, int]]:
+    """Each buffer at the first place that those before it leave; `rivals_of` are the buffers alive with each."""
     placed: list[tuple[Buffer, int]] = []
     for buffer in buffers:
-        rivals = [(other, start) for other, start in placed if other.overlaps(buffer)]
+        alive = rivals_of[buffer]
+        rivals = [(other, start) for other, start in placed if other in alive]
         candidates = {0, *(aligned(start + other.size_bytes) for other, start in rivals)}
         for other, start in rivals:
             if (rule := permitted.get((buffer, other))) is not None:

@@ -14,12 +14,19 @@ from dataclasses import replace
 import numpy as np
 
 from tinydeploy.fixedpoint import IntArray
-from tinydeploy.graph import Graph, Tensor, verify
+from tinydeploy.graph import Graph, verify
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.ops.gather import ChannelGather
 from tinydeploy.passes.channel_moves import as_view
-from tinydeploy.passes.channelwise import Channels, channelwise_inputs, depth, with_channels
+from tinydeploy.passes.channelwise import (
+    Channels,
+    channel_classes,
+    channelwise_inputs,
+    depth,
+    rechanneled,
+    with_channels,
+)
 
 
 def order_channels(graph: Graph) -> Graph:
@@ -28,13 +35,13 @@ def order_channels(graph: Graph) -> Graph:
         return graph
     orders = _orders(graph)
     ops = tuple(as_view(with_channels(op, graph, orders), graph) for op in graph.ops)
-    tensors = {index: _renamed(tensor, orders[index]) for index, tensor in graph.tensors.items()}
+    tensors = {index: rechanneled(tensor, orders[index]) for index, tensor in graph.tensors.items()}
     return verify(replace(graph, tensors=tensors, ops=ops))
 
 
 def _orders(graph: Graph) -> dict[int, Channels]:
     """Which channel lies at each place of each tensor."""
-    classes = _classes(graph)
+    classes = channel_classes(graph)
     blocks = {one: np.zeros(depth(graph, one), np.int64) for one in set(classes.values())}
     for tensor, fixed in _blocks(graph):
         one = classes[tensor]
@@ -49,21 +56,6 @@ def _orders(graph: Graph) -> dict[int, Channels]:
             number = np.arange(depth(graph, tensor))
             orders[one] = np.lexsort((number, *keys[::-1], blocks[one]))
     return {tensor: orders[classes[tensor]] for tensor in graph.tensors}
-
-
-def _classes(graph: Graph) -> dict[int, int]:
-    """For each tensor a representative of those that must have their channels in the same order."""
-    parent = {tensor: tensor for tensor in graph.tensors}
-
-    def find(tensor: int) -> int:
-        while parent[tensor] != tensor:
-            tensor = parent[tensor]
-        return tensor
-
-    for op in graph.ops:
-        for tensor in channelwise_inputs(op, graph):
-            parent[find(tensor)] = find(op.output)
-    return {tensor: find(tensor) for tensor in graph.tensors}
 
 
 def _blocks(graph: Graph) -> list[tuple[int, IntArray]]:
@@ -103,10 +95,3 @@ def _by_taker(graph: Graph, one: int, classes: dict[int, int], blocks: dict[int,
                 key[op.taken[here, 1]] = goal[here]
                 keys.append(key)
     return tuple(keys)
-
-
-def _renamed(tensor: Tensor, order: Channels) -> Tensor:
-    if (order == np.arange(len(order))).all():
-        return tensor
-    before = tensor.channels if tensor.channels is not None else range(len(order))
-    return replace(tensor, channels=tuple(before[channel] for channel in order))

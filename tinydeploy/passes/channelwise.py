@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -9,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.graph import Graph
+from tinydeploy.graph import Graph, Tensor
 from tinydeploy.ops.base import Op, Requant
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.depthwise import DepthwiseConv2D
@@ -32,6 +33,31 @@ def depth(graph: Graph, tensor: int) -> int:
     """How many channels a tensor has: the size of its last dimension."""
     shape = graph.tensors[tensor].shape
     return shape[-1] if shape else 1
+
+
+def channel_classes(graph: Graph) -> dict[int, int]:
+    """For each tensor a representative of those whose channels answer to each other one by one."""
+    parent = {tensor: tensor for tensor in graph.tensors}
+
+    def find(tensor: int) -> int:
+        while parent[tensor] != tensor:
+            tensor = parent[tensor]
+        return tensor
+
+    for op in graph.ops:
+        for tensor in channelwise_inputs(op, graph):
+            parent[find(tensor)] = find(op.output)
+    return {tensor: find(tensor) for tensor in graph.tensors}
+
+
+def rechanneled(tensor: Tensor, channels: Channels) -> Tensor:
+    """A tensor of just these channels of `tensor`, in this order; it says so in ``channels``."""
+    count = tensor.shape[-1] if tensor.shape else 1
+    if len(channels) == count and (channels == np.arange(count)).all():
+        return tensor
+    before = tensor.channels if tensor.channels is not None else range(count)
+    shape = (*tensor.shape[:-1], len(channels))
+    return replace(tensor, shape=shape, channels=tuple(before[channel] for channel in channels.tolist()))
 
 
 def channelwise_inputs(op: Op, graph: Graph) -> tuple[int, ...]:
@@ -95,11 +121,17 @@ def _with_outputs(op: Weighted, channels: Channels) -> Weighted:
 
 def _regathered(op: ChannelGather, outputs: Channels, inputs: Sequence[Channels]) -> ChannelGather:
     """A gather of these output channels, from inputs that have just these channels, all in this order; inputs that give
-    none of them are left out."""
-    places = [{int(channel): at for at, channel in enumerate(channels)} for channels in inputs]
-    rows = op.taken[outputs].tolist()
+    none of them are left out. A channel that is asked for again comes from where it stands again, if it does."""
+    places: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for source, channels in enumerate(inputs):
+        for at, channel in enumerate(channels.tolist()):
+            places[source, channel].append(at)
+    rows = [(source, channel) for source, channel in op.taken[outputs].tolist()]
     used = sorted({source for source, _ in rows})
-    taken = [(used.index(source), places[source][channel]) for source, channel in rows]
+    taken = []
+    for row in rows:
+        found = places[row]
+        taken.append((used.index(row[0]), found.pop(0) if len(found) > 1 else found[0]))
     return replace(op, inputs=tuple(op.inputs[at] for at in used), taken=np.array(taken, np.int64))
 
 

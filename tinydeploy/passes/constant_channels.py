@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.fixedpoint import wrap_int32
-from tinydeploy.graph import Graph, Tensor, verify
+from tinydeploy.graph import Graph, verify
 from tinydeploy.ops.base import Op
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.ops.gather import ChannelGather
-from tinydeploy.passes.channelwise import Channels, channelwise_inputs, depth, with_channels
+from tinydeploy.passes.channelwise import Channels, channelwise_inputs, depth, rechanneled, with_channels
 from tinydeploy.passes.ranges import Range, channel_ranges, padded
 
 Kept = dict[int, Channels]
@@ -34,7 +34,7 @@ def remove_constant_channels(graph: Graph) -> Graph:
     if all(len(kept[t]) == depth(graph, t) for t in kept):
         return graph
     ops = tuple(with_channels(_folded(op, graph, ranges, kept), graph, kept) for op in graph.ops)
-    tensors = {index: _narrow(tensor, kept.get(index)) for index, tensor in graph.tensors.items()}
+    tensors = {t: rechanneled(tensor, kept[t]) if t in kept else tensor for t, tensor in graph.tensors.items()}
     return verify(replace(graph, tensors=tensors, ops=ops))
 
 
@@ -96,13 +96,6 @@ def _reads(op: Op, graph: Graph, tensor: int, source: Range, outputs: NDArray[np
         places = [at for at, one in enumerate(op.inputs) if one == tensor]
         used[op.taken[outputs & np.isin(op.taken[:, 0], places), 1]] = True
     return used
-
-
-def _narrow(tensor: Tensor, kept: Channels | None) -> Tensor:
-    if kept is None or not tensor.shape or len(kept) == tensor.shape[-1]:
-        return tensor
-    shape = (*tensor.shape[:-1], len(kept))
-    return replace(tensor, shape=shape, channels=tuple(int(channel) for channel in kept))
 
 
 def _folded(op: Op, graph: Graph, ranges: dict[int, Range], kept: Kept) -> Op:

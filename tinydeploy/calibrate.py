@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LEAST_FOR_BAND = 3
 _SAME_PERCENT = 2.0  # two boards of one kind agree better than this on the same image
 _WORST_PERCENT = 25.0  # rules at zero wait states, which know nothing of the chip, err no more than this or a little
+_TELLING = 0.005  # of the cycles, at least, must be what the constants cost
 _DIGITS = 4
 
 Constants = Mapping[str, float]
@@ -65,6 +66,7 @@ def calibrate(files: Sequence[Stored], start: Silicon, name: str) -> Calibration
     _require_same_caches(files, start)
     _require_agreement(files)
     before = constants(start)
+    _require_telling(files, before)
     fits: dict[Method, Fit] = {"factor": lambda known: _scaled(known, before)}
     if len(files) > len(before):
         fits["each"] = lambda known: _each(known, before)
@@ -191,6 +193,15 @@ def _require_agreement(files: Sequence[Stored]) -> None:
             )
         raise UsageError(
             f"{one.path} and {other.path} are of the same image, which counts once: leave one of them away"
+        )
+
+
+def _require_telling(files: Sequence[Stored], before: Constants) -> None:
+    shares = [sum(one.counted.counts[name] * value for name, value in before.items()) / one.measured for one in files]
+    if max(shares) < _TELLING:
+        raise UsageError(
+            f"{files[0].path}: all but {100 * max(shares):.2f} % of the cycles are the {files[0].core}'s own, so that "
+            "it tells nothing of this chip's flash; measure a larger model"
         )
 
 

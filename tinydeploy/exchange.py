@@ -20,8 +20,11 @@ _FAULT_REPORT_S = 1.0  # by then a fault report is on the host even at 9,600 bau
 _MOST_UNDER_WAY = 8  # more would only make losses dearer
 _MOST_DOUBLINGS = 2  # of the latency allowed: patience should last for many attempts
 _MOST_LATENCY_S = 1.6
+_ANSWERS_OF_PATIENCE = 16  # so many of the latest: emulated devices on a busy machine answer late
+_MOST_PATIENCE_S = 30.0
 _RUNS_OF_PATIENCE = 4  # a run takes no longer than so many that are known
 _RESCUED_ATTEMPTS = 8  # of so many attempts one has the rescue before it
+_FIRST_RESCUED = 3  # a rescue takes far longer than a request, and would hold up a device that is only late
 _FAST_PATIENCE_S = 1.0  # at a rate that was set: a device that was reset is at its own again
 
 
@@ -60,6 +63,7 @@ class Request:
     wire: bytes = b""
     expected_s: float = 0.0
     due_s: float = 0.0
+    first_sent_s: float = 0.0
     attempts: int = 0
     busy: bool = False
     answer: bytes | None = None
@@ -86,6 +90,7 @@ class Exchange:
         self._decoder = protocol.Decoder()
         self._sequence = 0
         self._latency_s = timing.latency_s
+        self._slowest_s = 0.0  # of all answers so far, from the first time that their request was sent
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS_LINES)
         self._garbage_before = 0
         self._faulted = False
@@ -130,7 +135,8 @@ class Exchange:
         if busy:
             known_s = self._timing.patience_s + _RUNS_OF_PATIENCE * self.longest_run_s
             return min(known_s, self._timing.compute_s) if self.longest_run_s else self._timing.compute_s
-        return min(_FAST_PATIENCE_S, self._timing.patience_s) if self._fast else self._timing.patience_s
+        least_s = min(_FAST_PATIENCE_S, self._timing.patience_s) if self._fast else self._timing.patience_s
+        return max(least_s, min(_ANSWERS_OF_PATIENCE * self._slowest_s, _MOST_PATIENCE_S))
 
     @property
     def _noise_bytes(self) -> int:
@@ -154,7 +160,7 @@ class Exchange:
         """Sends `request`, again or for the first time, and sets when to lose patience with it."""
         under_way.pop(request.sequence, None)
         under_way[request.sequence] = request
-        rescue = request.rescue if request.attempts % _RESCUED_ATTEMPTS == 1 else b""
+        rescue = request.rescue if request.attempts % _RESCUED_ATTEMPTS == _FIRST_RESCUED else b""
         self._transport.write(rescue + request.wire)
         wire_bytes = (
             len(rescue)
@@ -162,6 +168,8 @@ class Exchange:
             + protocol.wire_bytes(4)
         )
         now_s, wire_s = self._transport.now_s(), wire_bytes * 10 / self._transport.baud
+        if not request.attempts:
+            request.first_sent_s = now_s
         request.expected_s = now_s + wire_s + self._compute_s() * request.busy
         request.due_s = request.expected_s + wire_s / 2 + self._latency_s * 2 ** min(request.attempts, _MOST_DOUBLINGS)
         self.repeats += request.attempts > 0
@@ -202,6 +210,8 @@ class Exchange:
         if event.kind != request.kind | Kind.RESPONSE:
             return False
         request.answer = event.payload
+        if not request.busy:
+            self._slowest_s = max(self._slowest_s, self._transport.now_s() - request.first_sent_s)
         # The device answers in order: what was sent before this request and has no answer was lost.
         lost = []
         for other in under_way.values():

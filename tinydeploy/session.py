@@ -97,7 +97,8 @@ class Session:
                 self._probe()
             except LinkError:
                 self._speed_ups_left -= 1
-                self._open()
+                self._slow_down()
+                self._greet(protocol.RESCUE)
         return self.info
 
     def _open(self) -> DeviceInfo:
@@ -107,6 +108,13 @@ class Session:
                 return self._greet(b"")
             self.transport.set_baud(self._exchange.own_baud)
         return self._greet(protocol.RESCUE)
+
+    def _slow_down(self) -> None:
+        """Back to the device's own rate, the device too if it still hears."""
+        if self.transport.baud != self._exchange.own_baud:
+            with contextlib.suppress(LinkError):
+                self._set_baud(self._exchange.own_baud)
+            self.transport.set_baud(self._exchange.own_baud)
 
     def _set_baud(self, baud: int) -> None:
         self._exchange.exchange([Request(Kind.SET_BAUD, protocol.pack_set_baud(baud), 0)])
@@ -237,9 +245,8 @@ class Session:
 
     def close(self) -> None:
         """Closes the transport, the device at its own rate again if it still answers."""
-        if self.transport.baud != self._exchange.own_baud:
-            with contextlib.suppress(TinydeployError):
-                self._set_baud(self._exchange.own_baud)
+        with contextlib.suppress(TinydeployError):
+            self._slow_down()
         self.transport.close()
 
     def _read(self, region: Region, offset: int, size: int) -> bytes:

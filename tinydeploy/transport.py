@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from tinydeploy.virtual import Call, VirtualBoard
 
 DEFAULT_BAUD = 115_200
+# What a port that has gone raises: where there are terminals, flushing it raises an error of theirs.
+_GONE: tuple[type[Exception], ...] = (OSError,)
+if sys.platform != "win32":
+    import termios
+
+    _GONE = (OSError, termios.error)
 _WRITE_TIMEOUT_S = 3.0  # a port that takes nothing for so long has nobody behind it
 
 
@@ -103,7 +110,7 @@ class SerialTransport:
     def _gone(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except _GONE as error:
             raise LinkError(
                 f"{self.name} went away while it was in use ({_reason(error)}); plug the board in again and retry"
             ) from error
@@ -151,14 +158,14 @@ class VirtualTransport:
         self.board.close()
 
 
-def _number(error: OSError | ValueError) -> int | None:
+def _number(error: Exception) -> int | None:
     """The errno of `error`; pyserial often leaves it in the message only."""
     number = getattr(error, "errno", None)
     found = re.search(r"\[Errno (\d+)\]|\((\d+), '", str(error))
     return number if number or not found else int(found[1] or found[2])
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _reason(error: Exception) -> str:
     """The system's words for `error`, without pyserial's decoration."""
     number = _number(error)
     return os.strerror(number) if number else str(error)

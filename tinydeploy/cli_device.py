@@ -69,7 +69,7 @@ def bench(
         # A few seconds on the virtual board, and no sample twice.
         count = min(100, max(10, _BENCH_MACS // max(1, found.macs)), len(found.samples().inputs))
     if compare:
-        compare_runtimes(found, count, json_file)
+        compare_runtimes(found, count, json_file, constants)
         return
     with connected(found, port, on_text=say, constants=constants) as session, counter("samples") as progress:
         measurement = measure(found, session, image, count=count, progress=progress)

@@ -55,7 +55,7 @@ def diff(old: Path, new: Path, limits: tuple[str, ...], count: int, markdown: bo
         sys.exit(OVER_LIMIT)
 
 
-def compare_runtimes(project: Project, count: int, json_file: Path | None) -> None:
+def compare_runtimes(project: Project, count: int, json_file: Path | None, constants: Path | None) -> None:
     """Run `project` and its build with the other runtime, which lies beside it, on virtual boards; exit with code 1
     where an output is not TFLite Micro's."""
     from tinydeploy.diff import compare
@@ -64,7 +64,8 @@ def compare_runtimes(project: Project, count: int, json_file: Path | None) -> No
     from tinydeploy.tables import print_report
 
     interpreted, compiled = _both(project)
-    found = compare(project_figures(interpreted, count), project_figures(compiled, count))
+    figures = [project_figures(one, count, constants) for one in (interpreted, compiled)]
+    found = compare(figures[0], figures[1])
     print_report(diff_report(found, ("TFLite Micro", "tinydeploy")))
     write_text(json_file, diff_json(found))
     if not (found.old.exact and found.new.exact):

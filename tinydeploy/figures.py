@@ -73,9 +73,9 @@ def measured_figures(measurement: Measurement, accuracy: float | None = None) ->
     )
 
 
-def project_figures(project: Project, count: int) -> Figures:
-    """Runs `count` samples of a built project on the virtual board."""
-    with connected(project) as session:
+def project_figures(project: Project, count: int, constants: Path | None = None) -> Figures:
+    """Runs `count` samples of a built project on the virtual board, its cycles by `constants` or the project's own."""
+    with connected(project, constants=constants) as session:
         measurement = bench(project, session, read_image(project.elf), count=count)
     return measured_figures(measurement, (project.accuracy or {}).get("int8"))
 

@@ -67,14 +67,13 @@ def print_estimate(
     from tinydeploy.arithmetic import estimate, scaled
     from tinydeploy.arithmetic_report import estimate_json, estimate_report
     from tinydeploy.boards import load_board
+    from tinydeploy.emulation import read_constants
     from tinydeploy.tables import print_report
 
     place = load_board(board)
+    silicon = None if constants is None else read_constants(constants, place)
     cost = estimate(spec, place, **options)
-    if constants is not None:
-        from tinydeploy.emulation import read_constants
-
-        silicon = read_constants(constants, place)
+    if silicon is not None:
         cost = scaled(cost, silicon.cost_factor, silicon.statement)
     print_report(estimate_report(cost))
     write_text(json_file, estimate_json(cost))

@@ -108,7 +108,8 @@ def read_toml(path: Path, where: str) -> Table:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BoardError(f"{where}: cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise BoardError(f"{where}: cannot be read ({reason}); check its name and its permissions") from error
     return parse_toml(text, where)
 
 

@@ -86,7 +86,7 @@ def test_nothing_is_written_unless_asked(saved: Path, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("calibrate",), "name the measurements: files that tinydeploy bench PORT --save FILE has written"),
-        (("calibrate", "nowhere.toml"), "nowhere.toml: cannot be read: "),
+        (("calibrate", "nowhere.toml"), "nowhere.toml: cannot be read (No such file or directory); check its name"),
         (("calibrate", "empty.toml"), "empty.toml: it is empty; write it with tinydeploy bench PORT --save"),
         (("calibrate", "other.toml"), "other.toml: it has no 'format', so it is none of tinydeploy bench PORT --save"),
         (("calibrate", "broken.toml"), "broken.toml: not valid TOML"),

@@ -1,16 +1,18 @@
 """The virtual board against silicon: published MLPerf Tiny firmware, run and compared with its published latency.
 
-    python -m benchmarks.silicon FOLDER [--fit] [--only NUCLEO_L4R5ZI]
+    python -m benchmarks.silicon FOLDER [--fit] [--only NUCLEO_L4R5ZI] [--out build/silicon]
 
 FOLDER holds one or more checkouts of the results repositories of MLPerf Tiny (mlcommons/tiny_results_v1.1, v1.2), of
 which the submission of Bosch for five STM32 boards is used. Nothing of it is part of this project. The constants of
 each chip are fitted to ic, kws and ad; vww, and the variants max_performance and min_ram, are tests that no fit has
-seen. "left out" is the error of a case when the constants are fitted without it.
+seen. "left out" is the error of a case when the constants are fitted without it. What an image executed is kept in the
+folder of --out, so that each runs once, whatever its chip's constants are.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -19,8 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tinydeploy import stamp
 from tinydeploy.virtual import VirtualBoard
 from tinydeploy.virtual.fitting import Counts, constants, counts, error_percent, fitted, predicted
+from tinydeploy.virtual.models.silicon import Silicon
 from tinydeploy.virtual.silicon_file import silicon_of
 from tinydeploy.virtual.wiring import Setup, setup_named
 
@@ -32,13 +36,18 @@ BOARDS = {
     "NUCLEO_U575ZI": "nucleo_u575zi",
 }
 FITTED = ("ic", "kws", "ad")
-BAUDS = (921_600, 115_200)  # of v1.2, of v1.1
 BOOT_S = 5.0
+ROOT = Path(__file__).parents[1]
+# What decides what is counted.
+_COUNTING = ("decode.py", "fitting.py", "memory.py", "counter.py", "native/counter.c", "models/*.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One image and what it took on silicon, in cycles an inference. ``variant``: max_performance and the like."""
+    """One image and what it took on silicon, in cycles an inference. ``variant``: max_performance and the like.
+
+    ``baud``: of the line that it speaks on.
+    """
 
     board: str
     release: str
@@ -46,6 +55,7 @@ class Case:
     variant: str
     image: Path
     measured: float
+    baud: int
 
     @property
     def is_fitted(self) -> bool:
@@ -69,17 +79,17 @@ def cases(folder: Path) -> Iterator[Case]:
             assert mhz is not None, image
             release = next((part for part in reversed(root.parts) if "1." in part), root.parts[-3])
             measured = float(mhz[0]) * 1e6 / float(per_second[1])
-            yield Case(board, release.rpartition("_")[2], model, variant.strip("_"), image, measured)
+            baud = 921_600 if "_int8" in system else 115_200  # v1.2 and v1.1 name their folders so
+            yield Case(board, release.rpartition("_")[2], model, variant.strip("_"), image, measured, baud)
 
 
-def booted(setup: Setup, image: Path) -> VirtualBoard:
+def booted(setup: Setup, case: Case) -> VirtualBoard:
     """The board once its firmware has said that it is ready."""
-    for baud in BAUDS:
-        device = VirtualBoard(setup, image, strict=False)
-        device.line_baud = baud
-        if b"m-ready" in answer(device, b"", BOOT_S):
-            return device
-    raise SystemExit(f"{image}: does not say m-ready; notes: {device.notes}")
+    device = VirtualBoard(setup, case.image, strict=False)
+    device.line_baud = case.baud
+    if b"m-ready" not in answer(device, b"", BOOT_S):
+        raise SystemExit(f"{case.image}: does not say m-ready; notes: {device.notes}")
+    return device
 
 
 def answer(device: VirtualBoard, command: bytes, seconds: float = 60.0) -> bytes:
@@ -92,41 +102,66 @@ def answer(device: VirtualBoard, command: bytes, seconds: float = 60.0) -> bytes
     return said
 
 
-def counts_of(device: VirtualBoard, core: str) -> dict[str, float]:
-    """What the device has executed so far."""
-    assert device.memory is not None
-    return counts(device.edges(), device.memory.traffic, core)
+def shipped(board: str) -> Silicon:
+    """The constants of a board's chip."""
+    silicon = silicon_of(setup_named(BOARDS[board]).chip.part)
+    assert silicon is not None, board
+    return silicon
 
 
-def inference(case: Case) -> Counts:
+def inference(case: Case, silicon: Silicon) -> Counts:
     """The counts of one inference: what many take less what one takes, so that talking cancels."""
-    setup = setup_named(BOARDS[case.board])
-    device = booted(setup, case.image)
+    device = booted(setup_named(BOARDS[case.board]), case)
     if b"m-name" not in answer(device, b"name%"):
         raise SystemExit(f"{case.image}: does not answer name%")
-    answer(device, b"infer 1 0%")
-    marks = [counts_of(device, setup.core.name)]
-    many = 9 if case.model == "ad" else 3
-    for number in (1, many):
+    marks = []
+    many = 6 if case.model == "ad" else 2
+    for number in (1, 1, many):
         if b"m-results" not in answer(device, b"infer %d 0%%" % number):
             raise SystemExit(f"{case.image}: does not infer")
-        marks.append(counts_of(device, setup.core.name))
+        assert device.memory is not None
+        marks.append(counts(device.edges(), device.memory.traffic, silicon))
     first, second, third = marks
     return {name: (third[name] - 2 * second[name] + first[name]) / (many - 1) for name in first}
 
 
+@functools.cache
+def counting_state() -> str:
+    """The sources that decide what is counted, as they are when first asked for."""
+    sources = sorted(path for name in _COUNTING for path in (ROOT / "tinydeploy/virtual").glob(name))
+    return stamp.digest([stamp.file_state(path) for path in sources])
+
+
+def kept(case: Case, out: Path) -> Counts:
+    """The counts of `case`, from `out` where they are there."""
+    silicon = shipped(case.board)
+    shapes = [
+        (shape.sets, shape.ways, shape.line_bytes, shape.sector_bytes) if shape else None
+        for shape in (silicon.data, silicon.fetch)
+    ]
+    key = stamp.digest(
+        counting_state(), stamp.file_state(case.image), shapes, silicon.unified, silicon.flash_line_waits
+    )
+    place = out / f"{key[:24]}.json"
+    if not place.exists():
+        counted = inference(case, silicon)
+        out.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps(counted))
+    found: dict[str, float] = json.loads(place.read_text())
+    return found
+
+
 def summary(errors: Sequence[float]) -> str:
-    """Mean and worst."""
-    return f"{np.mean(np.abs(errors)):.1f} % mean, {np.max(np.abs(errors)):.1f} % worst" if errors else "-"
+    """Mean and worst, in per cent."""
+    return f"{np.mean(np.abs(errors)):.1f} / {np.max(np.abs(errors)):.1f}" if errors else "-"
 
 
-def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> None:
-    """The table of one board."""
-    silicon = silicon_of(setup_named(BOARDS[board]).chip.part)
-    assert silicon is not None, board
-    shipped = constants(silicon)
+def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> str:
+    """Prints the cases of one board; returns its row of the table of all."""
+    silicon = shipped(board)
+    ours = constants(silicon)
     seen = [item for item in known if item[0].is_fitted]
-    chosen = fitted(seen, list(shipped)) if refit else shipped
+    chosen = fitted(seen, list(ours)) if refit else ours
     values = ", ".join(f"{name} {value:.2f}" for name, value in chosen.items())
     print(f"\n{board}: {silicon.statement}\n{values}")
     print(f"{'release':10}{'model':22}{'measured':>12}{'predicted':>12}{'error':>9}{'left out':>10}")
@@ -134,9 +169,9 @@ def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> Non
     for case, counted in known:
         off = error_percent(case, counted, chosen)
         alone = ""
-        if case.is_fitted and len(seen) > len(shipped):
+        if case.is_fitted and len(seen) > len(ours):
             others = [item for item in seen if item[0] is not case]
-            left_out.append(error_percent(case, counted, fitted(others, list(shipped))))
+            left_out.append(error_percent(case, counted, fitted(others, list(ours))))
             alone = f"{left_out[-1]:+.1f} %"
         elif not case.is_fitted:
             unseen.append(off)
@@ -144,23 +179,29 @@ def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> Non
         name = f"{case.model} {case.variant}"
         mega = predicted(counted, chosen) / 1e6
         print(f"{case.release:10}{name:22}{case.measured / 1e6:10.3f} M{mega:10.3f} M{off:+7.1f} %{alone:>10}")
-    on_seen = summary([error_percent(case, counted, chosen) for case, counted in seen])
-    print(f"fitted: {on_seen}; left out: {summary(left_out)}; unseen: {summary(unseen)}")
+    on_seen = [error_percent(case, counted, chosen) for case, counted in seen]
+    where = f"{silicon.core.upper()}, {silicon.core_hz / 1e6:g} MHz, {silicon.wait_states}"
+    return f"| {silicon.chip} | {where} | {summary(on_seen)} | {summary(left_out)} | {summary(unseen)} |"
 
 
 def main() -> None:
-    """Run every image, a table per board."""
+    """Run every image, a table per board, and one of all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="checkouts of the MLPerf Tiny results repositories")
     parser.add_argument("--only", choices=BOARDS, help="one board")
     parser.add_argument("--fit", action="store_true", help="fit the constants anew and show them; nothing is changed")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "silicon", help="keeps what was counted")
     arguments = parser.parse_args()
     found = [case for case in cases(arguments.folder) if arguments.only in (None, case.board)]
     if not found:
         parser.error(f"{arguments.folder}: no closed/bosch/code/*/*.bin below it for these boards")
+    counting_state()
+    rows = []
     for board in sorted({case.board for case in found}):
-        known = [(case, inference(case)) for case in found if case.board == board]
-        report(board, known, arguments.fit)
+        known = [(case, kept(case, arguments.out)) for case in found if case.board == board]
+        rows.append(report(board, known, arguments.fit))
+    print("\nErrors, mean / worst, in per cent:\n| chip | core, clock, wait states | fitted | left out | not fitted |")
+    print("\n".join(["|---|---|---|---|---|", *rows]))
 
 
 if __name__ == "__main__":

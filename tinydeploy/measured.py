@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _HEADER = "# From `tinydeploy bench PORT --save`: what a board measured, and what the virtual board predicts.\n"
 # Raised when the virtual board's rules change what a count means, so that older counts are not taken for new ones.
-_COUNTED_BY = 1
+_COUNTED_BY = 2
 _CACHES = ("data_cache", "fetch_cache")
 
 Value = str | int | float
@@ -110,7 +110,7 @@ def _run(project: Project, silicon: Silicon) -> tuple[Measurement, Counted]:
         about.compiler if about else "",
         about.model_flags if about else "",
         rules_cycles(tally.edges, board.core),
-        counts(tally.edges, tally.traffic, project.core),
+        counts(tally.edges, tally.traffic, silicon),
         {name: (one.sets, one.ways, one.line_bytes, one.sector_bytes) for name, one in shapes.items()},
     )
 

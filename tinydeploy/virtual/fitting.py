@@ -17,12 +17,10 @@ from tinydeploy.virtual.decode import Block
 from tinydeploy.virtual.memory import Traffic
 from tinydeploy.virtual.models import model_for
 from tinydeploy.virtual.models.events import EVENTS
-from tinydeploy.virtual.models.silicon import STRAIGHT, CacheShape, Silicon
+from tinydeploy.virtual.models.silicon import CACHE_COSTS, STRAIGHT, CacheShape, Silicon
 
 Counts = Mapping[str, float]
 Edge = tuple[Block | None, Block, int]
-# The costs of a cache, and the names that constants of the two caches have.
-COSTS = ("miss", "sequential", "access")
 _CACHES = ("data_cache", "fetch_cache")
 
 
@@ -37,16 +35,20 @@ class Timed(Protocol):
 Case = TypeVar("Case", bound=Timed)
 
 
-def counts(edges: Iterable[Edge], traffic: Traffic, core: str) -> dict[str, float]:
-    """What `edges` and `traffic` hold: straight-line cycles, events, and accesses by the constants' names."""
+def counts(edges: Iterable[Edge], traffic: Traffic, silicon: Silicon) -> dict[str, float]:
+    """What `edges` and `traffic` hold: straight-line cycles, events, and accesses by the constants' names.
+
+    From the straight-line cycles goes what is known, and no constant: wait states that lines from RAM do not take.
+    """
     totals = dict.fromkeys(("straight", *EVENTS), 0.0)
     for previous, block, runs in edges:
-        totals["straight"] += runs * STRAIGHT[core](previous, block.instructions)
+        totals["straight"] += runs * STRAIGHT[silicon.core](previous, block.instructions)
         for event, count in EVENTS.items():
             totals[event] += runs * count(previous, block)
+    totals["straight"] -= traffic.ram_misses * silicon.flash_line_waits
     return totals | {
         "data_cache.access": traffic.accesses,
-        "data_cache.miss": traffic.misses,
+        "data_cache.miss": traffic.misses + traffic.ram_misses,
         "fetch_cache.miss": traffic.fetch_misses,
         "fetch_cache.sequential": traffic.sequential,
     }
@@ -63,7 +65,7 @@ def constants(silicon: Silicon) -> dict[str, float]:
     found = dict(silicon.cycles)
     for name, shape in zip(_CACHES, (silicon.data, silicon.fetch), strict=True):
         if shape is not None:
-            found |= {f"{name}.{cost}": value for cost in COSTS if (value := getattr(shape, cost))}
+            found |= {f"{name}.{cost}": value for cost in CACHE_COSTS if (value := getattr(shape, cost))}
     return found
 
 
@@ -73,7 +75,7 @@ def with_constants(silicon: Silicon, chosen: Mapping[str, float]) -> Silicon:
     def shape(name: str, given: CacheShape | None) -> CacheShape | None:
         if given is None:
             return None
-        miss, sequential, access = (chosen.get(f"{name}.{cost}", 0.0) for cost in COSTS)
+        miss, sequential, access = (chosen.get(f"{name}.{cost}", 0.0) for cost in CACHE_COSTS)
         return replace(given, miss=miss, sequential=sequential, access=access)
 
     data, fetch = (shape(name, given) for name, given in zip(_CACHES, (silicon.data, silicon.fetch), strict=True))

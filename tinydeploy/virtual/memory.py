@@ -11,7 +11,6 @@ from tinydeploy.virtual.counter import BlockCounter
 from tinydeploy.virtual.models.silicon import CacheShape, Silicon
 
 _PARTS = 256
-_CACHED_RAM = ("SRAM", "AXI SRAM")  # of a Cortex-M7; the TCMs are not
 
 
 class Cache:
@@ -30,18 +29,21 @@ class Cache:
             sector_shift=shape.sector_bytes.bit_length() - 1,
             miss_256=round(shape.miss * _PARTS),
             sequential_256=round(shape.sequential * _PARTS),
-            access_256=round(shape.access * _PARTS),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Accesses to flash and what of them missed, and fetches that missed: the line after the one before, or another."""
+    """Loads from flash and what of them missed, and fetches that missed: the line after the one before, or another.
+
+    ``ram_misses``: loads from RAM behind a Cortex-M7's cache that missed.
+    """
 
     accesses: int
     misses: int
     sequential: int
     fetch_misses: int
+    ram_misses: int
 
 
 class Memory:
@@ -59,14 +61,18 @@ class Memory:
         if self._fetch is not None:
             state.fetch = ctypes.pointer(self._fetch.state)
             state.fetch_low, state.fetch_high = flash.address, flash.address + flash.size_bytes
-        # A miss in RAM costs nothing here, but takes a line from the flash's data.
-        cached = [flash, *(r for r in chip.regions if silicon.core == "m7" and r.name in _CACHED_RAM)]
+        cached = [flash]
+        if silicon.core == "m7":  # the cache is the core's, before all of the bus but the TCMs
+            cached += [region for region in chip.regions if region.writable and not region.name.endswith("TCM")]
         self._regions = (native.RegionState * len(cached))()
-        if self._data is None:
+        if data is None or self._data is None:
             return
         for place, region in zip(self._regions, cached, strict=True):
-            place.low, place.high, place.costs = region.address, region.address + region.size_bytes, region is flash
+            place.low, place.high = region.address, region.address + region.size_bytes
             place.data = ctypes.pointer(self._data.state)
+            miss = data.miss if region is flash else max(0.0, data.miss - silicon.flash_line_waits)
+            place.miss_256 = round(miss * _PARTS)
+            place.access_256 = round(data.access * _PARTS) if region is flash else 0
         state.regions = ctypes.cast(self._regions, ctypes.POINTER(native.RegionState))
         state.region_count = len(cached)
         counter.watch_accesses([(region.address, region.address + region.size_bytes - 1) for region in cached])
@@ -74,12 +80,13 @@ class Memory:
     @property
     def traffic(self) -> Traffic:
         """What has gone over the bus so far."""
-        flash = self._regions[0]
+        flash, *rams = self._regions
         fetch = self._fetch.state if self._fetch is not None and self._fetch is not self._data else None
         sequential = int(fetch.sequential) if fetch is not None else 0
         return Traffic(
-            int(flash.accesses),
+            int(flash.loads),
             int(flash.misses),
             sequential,
             int(fetch.misses) - sequential if fetch is not None else 0,
+            sum(int(ram.misses) for ram in rams),
         )

@@ -53,8 +53,6 @@ class CacheState(ctypes.Structure):
         ("sequential", ctypes.c_uint64),
         ("miss_256", ctypes.c_uint32),
         ("sequential_256", ctypes.c_uint32),
-        ("access_256", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
     )
 
 
@@ -65,10 +63,10 @@ class RegionState(ctypes.Structure):
         ("low", ctypes.c_uint32),
         ("high", ctypes.c_uint32),
         ("data", ctypes.POINTER(CacheState)),
-        ("accesses", ctypes.c_uint64),
+        ("loads", ctypes.c_uint64),
         ("misses", ctypes.c_uint64),
-        ("costs", ctypes.c_uint32),
-        ("unused", ctypes.c_uint32),
+        ("miss_256", ctypes.c_uint32),
+        ("access_256", ctypes.c_uint32),
     )
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from tinydeploy.latency import Band
 from tinydeploy.stricttoml import Table, read_toml, toml_lines
 from tinydeploy.virtual.models.events import EVENTS
-from tinydeploy.virtual.models.silicon import STRAIGHT, CacheShape, Silicon
+from tinydeploy.virtual.models.silicon import CACHE_COSTS, STRAIGHT, CacheShape, Silicon
 
 _FOLDER = Path(__file__).with_name("silicon")
 _SHAPE = ("sets", "ways", "line_bytes", "sector_bytes")
-_COSTS = ("miss", "sequential", "access")
 
 
 def _number(table: Table, key: str) -> float:
@@ -28,10 +27,10 @@ def _cache(table: Table, key: str) -> CacheShape | None:
     if key not in table.values:
         return None
     cache = table.table(key)
-    cache.expect_keys(_SHAPE, _COSTS)
+    cache.expect_keys(_SHAPE, CACHE_COSTS)
     sets, ways, line, sector = (cache.integer(name, 1, 1 << 20) for name in _SHAPE)
-    miss, sequential, access = (_number(cache, cost) if cost in cache.values else 0.0 for cost in _COSTS)
-    return CacheShape(sets, ways, line, sector, miss, sequential, access)
+    costs = (_number(cache, cost) if cost in cache.values else 0.0 for cost in CACHE_COSTS)
+    return CacheShape(sets, ways, line, sector, *costs)
 
 
 def read_silicon(path: Path) -> Silicon:

@@ -8,7 +8,7 @@ from tinydeploy.virtual.counter import BlockCounter
 from tinydeploy.virtual.fitting import Edge
 from tinydeploy.virtual.memory import Memory, Traffic
 
-_NO_TRAFFIC = Traffic(0, 0, 0, 0)
+_NO_TRAFFIC = Traffic(0, 0, 0, 0, 0)
 
 
 class Tally:

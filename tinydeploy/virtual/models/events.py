@@ -37,10 +37,13 @@ def _stores_after_access(previous: Block | None, block: Block) -> int:
 
 def _loop_ends(previous: Block | None, block: Block) -> int:
     """Conditional branches back that fall through, as at the end of a loop."""
-    if previous is None or is_taken(previous, block):
-        return 0
-    last = previous.last
-    return int(last.mnemonic in ("b", "cbz", "cbnz") and last.conditional and _target(last) <= last.address)
+    return int(previous is not None and ends_loop(previous.last, block.address))
+
+
+def ends_loop(last: Instruction, following: int) -> bool:
+    """Is `last` a conditional branch back that fell through, to `following`?"""
+    is_back = last.mnemonic in ("b", "cbz", "cbnz") and last.conditional and _target(last) <= last.address
+    return is_back and following == last.end
 
 
 def _pairs(previous: Block | None, block: Block) -> Iterator[tuple[Instruction, Instruction]]:

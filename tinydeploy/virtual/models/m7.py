@@ -18,32 +18,11 @@ All memory answers at once: zero wait states, caches always hit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tinydeploy.virtual.decode import Block, Instruction
 
 MISPREDICT_CYCLES = 8
 COMPUTED_BRANCH_CYCLES = 4
-_SHIFTS = ("lsl", "lsr", "asr", "ror", "ssat", "usat", "bfi", "bfc", "ubfx", "sbfx")
 _TAIL = 4  # instructions of the block before that can still hold this one back
-
-
-@dataclass(frozen=True, slots=True)
-class IssueRules:
-    """What published figures tell beyond the rules above.
-
-    ``load_to_multiply``: cycles from a load to a multiply of what it loads, which reads its operands a stage later than
-    the ALU. ``shift_wait``: the shifter reads a stage earlier, so that shifting a fresh result waits so much longer.
-    ``folds_branches``: a predicted direct branch takes no slot.
-    """
-
-    load_to_multiply: int
-    shift_wait: int
-    folds_branches: bool
-
-
-UNCALIBRATED = IssueRules(2, 0, False)
-CALIBRATED = IssueRules(1, 1, True)
 
 
 class CortexM7:
@@ -128,26 +107,18 @@ def _pairs(first: Instruction, second: Instruction) -> bool:
     return not (shared - {"flags"} if second.kind == "branch" else shared)
 
 
-def issue_slots(instructions: tuple[Instruction, ...], rules: IssueRules = UNCALIBRATED) -> int:
+def issue_slots(instructions: tuple[Instruction, ...]) -> int:
     """Issue slots, in cycles, of straight-line code."""
     ready: dict[str, int] = {}
-    for_multiply: dict[str, int] = {}  # where a multiply may have its operand sooner
-    computed: set[str] = set()  # registers that hold a result, not what was loaded
     accumulators: dict[str, int] = {}
     now = 0  # the cycle in which the next instruction may issue
     issued_at = -1
     first: Instruction | None = None
     for instruction in instructions:
-        if rules.folds_branches and instruction.mnemonic in ("b", "cbz", "cbnz"):
-            continue
         earliest = 0
         accumulator = _accumulator(instruction)
         for register in instruction.reads:
             available = ready.get(register, 0)
-            if instruction.kind == "multiply":
-                available = for_multiply.get(register, available)
-            elif register in computed and _shifts(instruction):
-                available += rules.shift_wait
             if register == accumulator and register in accumulators:
                 available = accumulators[register]
             earliest = max(earliest, available)
@@ -163,19 +134,10 @@ def issue_slots(instructions: tuple[Instruction, ...], rules: IssueRules = UNCAL
         latency = _latency(instruction)
         for register in instruction.writes:
             accumulators.pop(register, None)
-            for_multiply.pop(register, None)
             ready[register] = issue + (1 if register == instruction.base else latency)
-            (computed.discard if instruction.kind == "load" else computed.add)(register)
             if instruction.kind == "multiply":
                 accumulators[register] = issue + 1
-            elif instruction.kind == "load":
-                for_multiply[register] = issue + min(latency, rules.load_to_multiply)
     return now
-
-
-def _shifts(instruction: Instruction) -> bool:
-    """Does an ALU instruction send an operand through the shifter?"""
-    return instruction.kind == "alu" and (instruction.shift != 0 or instruction.mnemonic.startswith(_SHIFTS))
 
 
 def _accumulator(instruction: Instruction) -> str | None:

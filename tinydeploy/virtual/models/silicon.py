@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from tinydeploy.latency import Band, by_constants
 from tinydeploy.virtual.decode import Block, Instruction
-from tinydeploy.virtual.models.events import EVENTS
+from tinydeploy.virtual.models.events import EVENTS, ends_loop
 from tinydeploy.virtual.models.m0plus import CortexM0Plus
 from tinydeploy.virtual.models.m4 import CortexM4
-from tinydeploy.virtual.models.m7 import CALIBRATED, issue_slots
+from tinydeploy.virtual.models.m7 import MISPREDICT_CYCLES
+from tinydeploy.virtual.models.m7_pipeline import issue_cycles
 
 Straight = Callable[[Block | None, tuple[Instruction, ...]], float]
-_TAIL = 4  # instructions of the block before that can still hold the next one back
+_TAIL = 6  # instructions of the block before that can still hold the next one back
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class CacheShape:
     miss: float = 0.0
     sequential: float = 0.0
     access: float = 0.0
+
+
+CACHE_COSTS = ("miss", "sequential", "access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class Silicon:
     cost_factor: float = 1.0
 
     @property
+    def flash_line_waits(self) -> int:
+        """Cycles of ``miss`` that a line from RAM does not take: a Cortex-M7's cache is before both."""
+        return self.wait_states if self.core == "m7" else 0
+
+    @property
     def statement(self) -> str:
         """What a latency by these constants is worth."""
         return by_constants(self.name, self.chip, self.core_hz, self.wait_states, self.band)
@@ -77,8 +86,7 @@ class SiliconModel:
 
     def cycles(self, previous: Block | None, block: Block) -> float:
         """Cycles of `block` after `previous`, waiting for memory excepted."""
-        # At least one of two issue slots: time must pass in a loop of nothing but a folded branch.
-        total = max(0.5, self._straight(previous, block.instructions))
+        total = self._straight(previous, block.instructions)
         return total + sum(cost * count(previous, block) for count, cost in self._events)
 
     def prefix(self, block: Block, count: int) -> float:
@@ -101,7 +109,8 @@ def _m0plus(_previous: Block | None, instructions: tuple[Instruction, ...]) -> f
 
 def _m7(previous: Block | None, instructions: tuple[Instruction, ...]) -> float:
     tail = previous.instructions[-_TAIL:] if previous is not None else ()
-    return max(0, issue_slots(tail + instructions, CALIBRATED) - issue_slots(tail, CALIBRATED))
+    mispredicted = bool(tail and instructions) and ends_loop(tail[-1], instructions[0].address)
+    return issue_cycles(tail + instructions) - issue_cycles(tail) + mispredicted * MISPREDICT_CYCLES
 
 
 # By core: cycles of straight-line code without waiting for memory.

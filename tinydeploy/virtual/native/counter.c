@@ -10,6 +10,8 @@
  */
 #include <stdint.h>
 
+#define MEMORY_WRITE 17 /* of Unicorn's uc_mem_type */
+
 typedef struct {
     uint64_t key; /* node, from 1 on, << 32 | address of the block; 0: free */
     uint64_t cycles_256;
@@ -33,20 +35,18 @@ typedef struct {
     uint64_t hits;
     uint64_t misses;
     uint64_t sequential; /* misses of the line after the one before */
-    uint32_t miss_256;   /* what a miss costs, in 1/256 cycle */
+    uint32_t miss_256;   /* what a fetch that misses costs, in 1/256 cycle */
     uint32_t sequential_256;
-    uint32_t access_256; /* what every access costs */
-    uint32_t unused;
 } cache;
 
 typedef struct {
     uint32_t low;
     uint32_t high;
     cache *data;
-    uint64_t accesses;
-    uint64_t misses;
-    uint32_t costs; /* a miss costs time here; elsewhere it only takes its place */
-    uint32_t unused;
+    uint64_t loads;
+    uint64_t misses;     /* of loads: what a store misses, its buffer waits for */
+    uint32_t miss_256;   /* what a load that misses costs, in 1/256 cycle */
+    uint32_t access_256; /* what every load costs */
 } region;
 
 typedef int (*reg_function)(void *, int, void *);
@@ -177,7 +177,6 @@ static void leave_it_block(void *uc, counter *c) {
 }
 
 void td_access(void *uc, int kind, uint64_t address, int size_bytes, int64_t value, counter *c) {
-    (void)kind;
     (void)size_bytes;
     (void)value;
     for (uint64_t index = 0; index < c->region_count; index++) {
@@ -185,11 +184,11 @@ void td_access(void *uc, int kind, uint64_t address, int size_bytes, int64_t val
         if (address < r->low || address >= r->high) {
             continue;
         }
-        r->accesses++;
         const int hit = look_up(r->data, (uint32_t)address);
-        r->misses += !hit;
-        if (r->costs) {
-            c->cycles_256 += r->data->access_256 + (hit ? 0 : r->data->miss_256);
+        if (kind != MEMORY_WRITE) {
+            r->loads++;
+            r->misses += !hit;
+            c->cycles_256 += r->access_256 + (hit ? 0 : r->miss_256);
         }
         break;
     }

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from support.cli import refused, running, start, succeeds, tinydeploy
 
+from tinydeploy.latency import microseconds
 from tinydeploy.ports import holders
 from tinydeploy.toolchain import find_zig
 
@@ -89,7 +90,7 @@ def test_run_says_the_class_of_pictures_and_arrays(built: Path, tmp_path: Path) 
     one, *others = json.loads((tmp_path / "run.json").read_text())["predictions"]
     assert [other["scores"] for other in others] == [one["scores"]] * 2
     assert one["scores"][one["class"]] == max(one["scores"].values())
-    assert f"{one['latency_us'] / 1000:.3f} ms" in out
+    assert microseconds(one["latency_us"]) in out
 
 
 def test_a_measurement_is_kept_beside_the_prediction(port: str, built: Path, tmp_path: Path) -> None:

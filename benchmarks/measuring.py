@@ -15,11 +15,12 @@ sys.path.append(str(ROOT / "tests"))
 from support.counting import Count, count_model  # noqa: E402  (needs the path above)
 
 from tinydeploy.bench import Measurement, bench  # noqa: E402
-from tinydeploy.boards import load_board  # noqa: E402
+from tinydeploy.boards import Board, load_board  # noqa: E402
 from tinydeploy.build import Request, build  # noqa: E402
-from tinydeploy.compiler import compile_graph  # noqa: E402
-from tinydeploy.cores import CORES  # noqa: E402
+from tinydeploy.compiler import Program, compile_graph  # noqa: E402
+from tinydeploy.cores import CORES, Core  # noqa: E402
 from tinydeploy.errors import InternalError  # noqa: E402
+from tinydeploy.graph import Graph  # noqa: E402
 from tinydeploy.project import load_project  # noqa: E402
 from tinydeploy.reference import run_graph  # noqa: E402
 from tinydeploy.session import Session  # noqa: E402
@@ -70,8 +71,14 @@ def measure_core(model: Path, core_name: str, options: Mapping[str, Any] | None 
     core = CORES[core_name]
     graph = read_model(model.read_bytes(), model.stem)
     program = compile_graph(graph, core, **(options or {}))
-    counted = count_model(program, core, Path(f"{core_name}-{model.stem}"))
+    return count_exactly(graph, program, core, Path(f"{core_name}-{model.stem}"))
+
+
+def count_exactly(graph: Graph, program: Program, core: Core, folder: Path, board: Board | None = None) -> Count:
+    """Count one inference of `program`, which was compiled from `graph`, on a bare core, or that of a calibrated
+    `board` with its flash; its output must equal the reference's."""
+    counted = count_model(program, core, folder, board=board)
     expected = run_graph(graph, counted.input)[graph.output]
     if counted.output != expected.tobytes():
-        raise InternalError(f"{model.stem} on {core.title} gives another output than the reference; report this")
+        raise InternalError(f"{graph.name} on {core.title} gives another output than the reference; report this")
     return counted

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from tinydeploy import zoo
 from tinydeploy.boards import Board
 from tinydeploy.compiler import Program, compile_graph
-from tinydeploy.constants_place import place_constants, ram_constants_bytes, waiting_cycles
+from tinydeploy.constants_place import ram_constants_bytes, waiting_cycles
 from tinydeploy.cores import Core
 from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, knows_chip, predict, step_cost
 from tinydeploy.errors import UsageError
 from tinydeploy.fit import Shortage, fit_error
+from tinydeploy.kernel_forms import fit_to_board
 from tinydeploy.latency import by_cost_model, by_scaled_cost_model
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.optimize import Optimize
@@ -118,7 +119,7 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
     program = compile_graph(
         graph, board.core, keep_constant_channels=True, optimize=optimize, stream_input=stream_input
     )
-    program = place_constants(program, board, optimize)
+    program = fit_to_board(program, board, optimize)
     predicted = predict(program, board.core)
     by_layer, waiting = _by_layer(program, board.core), _waiting_by_layer(program, board)
     savings = separable_savings(layers)

@@ -276,7 +276,7 @@ def _compiled(
     """The model as C of its own, proved on `sample`; paths are the project's."""
     from tinydeploy.codegen import Sources, generate
     from tinydeploy.compiler import compile_graph
-    from tinydeploy.constants_place import place_constants
+    from tinydeploy.kernel_forms import fit_to_board
     from tinydeploy.proof import prove
 
     program = compile_graph(
@@ -286,7 +286,7 @@ def _compiled(
         optimize=request.optimize,
         stream_input=request.stream_input,
     )
-    program = place_constants(program, board, request.optimize)
+    program = fit_to_board(program, board, request.optimize)
     _require_plan_fits(program, board)
     pixels = trained.pixel_table() if trained else None
     sources = generate(program, trained.output_names if trained else None, pixels)

@@ -124,8 +124,8 @@ def _sizes(build: Build) -> Table:
 
 def _placement(build: Build) -> Text:
     """Which memories arena and weights went to, and why not the preferred ones."""
-    sizes = (build.manifest.get(f"{what}_bytes", 0) for what in ("arena", "constants", "copied"))
-    placement = place(build.board, *sizes)
+    sizes = {key: build.manifest.get(key, 0) for key in ("arena_bytes", "constants_bytes", "copied_bytes")}
+    placement = place(build.board, **sizes, copied_to=build.manifest.get("copied_to"))
     return Text("placement  " + "\n           ".join(placement.reasons))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tinydeploy import __version__
 from tinydeploy.calls import C_TYPES, Names, kernels, name_all, prototypes, step_context
 from tinydeploy.compiler import Program
-from tinydeploy.constants_place import choices, is_copied, ram_constants_bytes
+from tinydeploy.constants_place import choices, copied_to, is_copied, ram_constants_bytes
 from tinydeploy.graph import Tensor
 from tinydeploy.kernels.base import Constant, Implementation, plus
 from tinydeploy.kernels.matrix_parts import matrix_parts
@@ -93,6 +93,7 @@ def generate(
         "arena_bytes": program.plan.arena_bytes,
         "constants_bytes": program.constants_bytes,
         "copied_bytes": ram_constants_bytes(program.steps),
+        "copied_to": copied_to(program.steps),
         "macs": program.nominal_macs,
         "computed_macs": program.graph.macs,
         "classes": list(classes) if classes else None,

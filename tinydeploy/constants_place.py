@@ -11,15 +11,15 @@ them. docs/CHOICES.md has the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from tinydeploy.boards import Board
+from tinydeploy.boards import Board, Memory
 from tinydeploy.compiler import Program
 from tinydeploy.flash_reads import FlashReads, flash_reads_of
 from tinydeploy.kernels.base import ConstantsPlace, Implementation, Residence, aligned
 from tinydeploy.optimize import Optimize
-from tinydeploy.placement import room_beside
+from tinydeploy.placement import arena_memory, rooms
 from tinydeploy.plan import Buffer, MemoryPlan, Step
 
 # By how much of its size the arena may grow for copies; the image at its peak has weights of a few hundred bytes.
@@ -30,61 +30,121 @@ _PARTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Where one step's constants are, and what each place that was open would cost an inference, in cycles."""
+    """Where one step's constants are, and what each place that was open would cost an inference, in cycles; and which
+    form of its kernel runs, and what each would cost with its constants in the best place, where there are several."""
 
     step: int
     name: str
     size_bytes: int
     residence: Residence
     cycles: dict[Residence, int]
+    form: str | None
+    form_cycles: dict[str, int]
 
 
 def choices(program: Program) -> tuple[Choice, ...]:
     """What `place_constants` has chosen, step by step; nothing where it had no choice."""
-    return tuple(
-        Choice(number, step.op.name, step.implementation.constants_bytes, place.residence, dict(place.cycles))
-        for number, step in enumerate(program.steps)
-        if (place := step.implementation.place) is not None
-    )
+    made = []
+    for number, step in enumerate(program.steps):
+        place, form = step.implementation.place, step.implementation.form
+        if place is not None:
+            size = step.implementation.constants_bytes
+            forms = (form.name, dict(form.cycles)) if form is not None else (None, {})
+            made.append(Choice(number, step.op.name, size, place.residence, dict(place.cycles), *forms))
+    return tuple(made)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that a memory has left for copies. Behind a Cortex-M7's cache it makes a core wait as well, only less."""
+
+    memory: str
+    size_bytes: int
+    behind_cache: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What there is to choose from: the flash, up to where the arena may grow, and where start-up may copy to."""
+
+    reads: FlashReads
+    arena: Room
+    copies: tuple[Room, ...]
+
+
+def site_of(program: Program, board: Board, optimize: Optimize) -> Site | None:
+    """The choices for `program`; None where there are none."""
+    reads = flash_reads_of(board.part)
+    if reads is None or board.weights[0].kind != "flash" or optimize == "flash":
+        return None
+
+    def room(memory: Memory, size_bytes: int) -> Room:
+        return Room(memory.name, size_bytes, board.core.caches and memory.name != "dtcm")
+
+    arena_bytes = program.plan.arena_bytes
+    free = rooms(board, arena_bytes)
+    home = arena_memory(board, arena_bytes)
+    growth = min(int(arena_bytes * _GROWTH[optimize]), dict(free)[home])
+    copies = tuple(room(memory, size) for memory, size in free) if optimize == "speed" else ()
+    return Site(reads, room(home, arena_bytes + growth), copies)
 
 
 def place_constants(program: Program, board: Board, optimize: Optimize) -> Program:
     """`program` with a place for the constants of every step that has any, and their copies in its plan."""
-    reads = flash_reads_of(board.part)
-    if reads is None or board.weights[0].kind != "flash" or optimize == "flash":
+    site = site_of(program, board, optimize)
+    if site is None:
         return program
-    end = int(program.plan.arena_bytes * (1 + _GROWTH[optimize]))
-    gaps = [_gap(program.plan, number, step.implementation, end) for number, step in enumerate(program.steps)]
+    gaps = [gap(program.plan, number, step.implementation, site) for number, step in enumerate(program.steps)]
     costs = [
-        _costs(step.implementation, reads, in_arena=gap is not None)
-        for step, gap in zip(program.steps, gaps, strict=True)
+        constants_cycles(step.implementation, site, in_arena=at is not None)
+        for step, at in zip(program.steps, gaps, strict=True)
     ]
-    in_ram: frozenset[int] = frozenset()
-    if optimize == "speed":
-        _, room_bytes = room_beside(board, program.plan.arena_bytes, _constants_bytes(program.steps))
-        sizes = [step.implementation.constants_bytes for step in program.steps]
-        in_ram = knapsack(sizes, [round(min(cost.values(), default=0)) for cost in costs], room_bytes)
+    memory, copied = _start_up_copies(program, costs, site)
     steps, copies = [], []
-    for number, (step, cost, gap) in enumerate(zip(program.steps, costs, gaps, strict=True)):
+    for number, (step, cost, at) in enumerate(zip(program.steps, costs, gaps, strict=True)):
         if not cost:
             steps.append(step)
             continue
-        shown = cost | ({"ram": 0} if optimize == "speed" else {})
-        best: Residence = "ram" if number in in_ram else min(cost, key=cost.__getitem__)
-        offset = gap if best == "arena" and gap is not None else 0
-        place = ConstantsPlace(best, shown, offset)
+        best: Residence = "ram" if number in copied else min(cost, key=cost.__getitem__)
+        shown = cost | ({"ram": copied[number]} if number in copied else {})
+        offset = at if best == "arena" and at is not None else 0
+        place = ConstantsPlace(best, shown, offset, memory if best == "ram" else "")
         steps.append(replace(step, implementation=replace(step.implementation, place=place)))
         if best == "arena":
             size = step.implementation.constants_bytes
             copies.append((Buffer(f"constants of {step.op.name}", size, number, number), offset))
-    arena_bytes = max(program.plan.arena_bytes, *(aligned(start + copy.size_bytes) for copy, start in copies), 0)
+    ends = (aligned(start + copy.size_bytes) for copy, start in copies)
+    arena_bytes = max(program.plan.arena_bytes, *ends, 0)
     plan = replace(program.plan, arena_bytes=arena_bytes, buffers=(*program.plan.buffers, *copies))
     return replace(program, steps=tuple(steps), plan=plan)
+
+
+def _start_up_copies(program: Program, costs: Sequence[dict[Residence, int]], site: Site) -> tuple[str, dict[int, int]]:
+    """The memory in which copies gain the most, and what each step that has one costs there, by number."""
+    best: tuple[int, str, dict[int, int]] = (0, "", {})
+    sizes = [step.implementation.constants_bytes for step in program.steps]
+    for room in site.copies:
+        there = [
+            round(_waits(step.implementation, site.reads.ram_cycles)) if room.behind_cache else 0
+            for step in program.steps
+        ]
+        gains = [min(cost.values(), default=0) - waits for cost, waits in zip(costs, there, strict=True)]
+        chosen = sorted(knapsack(sizes, gains, room.size_bytes))
+        gain = sum(gains[number] for number in chosen)
+        if gain > best[0]:
+            best = (gain, room.memory, {number: there[number] for number in chosen})
+    return best[1:]
 
 
 def ram_constants_bytes(steps: Sequence[Step]) -> int:
     """Bytes of constants that start-up copies to RAM, those that steps share once."""
     return _constants_bytes([step for step in steps if is_copied(step.implementation)])
+
+
+def copied_to(steps: Sequence[Step]) -> str | None:
+    """The memory that start-up copies constants to; None where it copies none."""
+    places = (step.implementation.place for step in steps)
+    return next((place.memory for place in places if place is not None and place.memory), None)
 
 
 def is_copied(implementation: Implementation) -> bool:
@@ -108,34 +168,35 @@ def waiting_cycles(implementation: Implementation, part: str) -> float:
         return 0.0
     if implementation.place is not None:
         return implementation.place.cycles[implementation.place.residence]
-    return _waits(implementation, reads)
+    return _waits(implementation, reads.cycles)
 
 
-def _costs(implementation: Implementation, reads: FlashReads, *, in_arena: bool) -> dict[Residence, int]:
-    """Cycles by place, without RAM, whose constants cost nothing; nothing for a step without constants."""
+def constants_cycles(implementation: Implementation, site: Site, *, in_arena: bool) -> dict[Residence, int]:
+    """Cycles by place, but for copies that start-up makes; nothing for a step without constants."""
     if not implementation.constants:
         return {}
-    costs: dict[Residence, int] = {"flash": round(_waits(implementation, reads))}
+    costs: dict[Residence, int] = {"flash": round(_waits(implementation, site.reads.cycles))}
     if in_arena:
-        costs["arena"] = round(reads.copy_cycles(implementation.constants_bytes))
+        there = _waits(implementation, site.reads.ram_cycles) if site.arena.behind_cache else 0.0
+        costs["arena"] = round(site.reads.copy_cycles(implementation.constants_bytes) + there)
     return costs
 
 
-def _waits(implementation: Implementation, reads: FlashReads) -> float:
-    """Cycles that a step waits for constants in flash."""
+def _waits(implementation: Implementation, cycles: Callable[[int, int], float]) -> float:
+    """Cycles that a step waits for constants of which `cycles` says what so many bytes cost, read so often."""
     made = implementation.stripes
     if made is None:
-        return reads.cycles(implementation.constants_bytes, implementation.sweeps)
+        return cycles(implementation.constants_bytes, implementation.sweeps)
     return sum(
-        reads.cycles(call.kernel.constants_bytes, call.kernel.sweeps * (phase.last - phase.first))
+        cycles(call.kernel.constants_bytes, call.kernel.sweeps * (phase.last - phase.first))
         for phase in made.phases
         for call in phase.calls
     )
 
 
-def _gap(plan: MemoryPlan, number: int, implementation: Implementation, end_bytes: int) -> int | None:
+def gap(plan: MemoryPlan, number: int, implementation: Implementation, site: Site) -> int | None:
     """Where in the arena a copy of a step's constants has room while that step runs: in the smallest gap that will do,
-    else at its end, up to `end_bytes`. A chain goes on while rows arrive, and has none."""
+    else at its end, which may move up a little. A chain goes on while rows arrive, and has none."""
     size = implementation.constants_bytes
     if not size or implementation.stripes is not None:
         return None
@@ -148,7 +209,7 @@ def _gap(plan: MemoryPlan, number: int, implementation: Implementation, end_byte
     if gaps:
         return min(gaps)[1]
     last = max((aligned(stop) for _, stop in taken), default=0)
-    return last if last + size <= end_bytes else None
+    return last if last + size <= site.arena.size_bytes else None
 
 
 def knapsack(sizes: Sequence[int], gains: Sequence[int], room_bytes: int) -> frozenset[int]:

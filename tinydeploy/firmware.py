@@ -111,8 +111,8 @@ def _debug_commands(board: Board) -> dict[str, str]:
 
 def _placement(manifest: Mapping[str, Any], board: Board) -> Placement:
     """Where the model goes, by the sizes that its manifest states; without one, where the board prefers it."""
-    sizes = (manifest.get(f"{what}_bytes", 0) for what in ("arena", "constants", "copied"))
-    return place(board, *sizes)
+    sizes = {key: manifest.get(key, 0) for key in ("arena_bytes", "constants_bytes", "copied_bytes")}
+    return place(board, **sizes, copied_to=manifest.get("copied_to"))
 
 
 def _vectors(board: Board) -> list[tuple[int, int, str]]:

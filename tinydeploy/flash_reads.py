@@ -1,4 +1,4 @@
-"""What reading constants from flash costs a chip whose latencies were published: the cache before its flash.
+"""What waiting for flash costs a chip whose latencies were published: the cache before it, and the ends of loops.
 
 The facts are those of ``virtual/silicon/<chip>.toml``, which the virtual board counts by; here they are applied to what
 a kernel is known to read, before there is any firmware (docs/CHOICES.md).
@@ -21,25 +21,37 @@ _COPY_CYCLES, _COPY_CYCLES_PER_BYTE = 100, 1.0
 @dataclass(frozen=True, slots=True)
 class FlashReads:
     """A data cache of `sets` of `ways` lines, the least recently used of which gives way; a miss loads `sector_bytes`
-    and costs `miss_cycles`, every access `access_cycles`."""
+    and costs `miss_cycles`, every access `access_cycles`. What follows a loop is late by `loop_end_cycles`.
+
+    A Cortex-M7's cache is before its RAM too, but for the TCMs: a miss there costs `ram_miss_cycles`.
+    """
 
     chip: str
+    core: str
     sets: int
     ways: int
     line_bytes: int
     sector_bytes: int
     miss_cycles: float
     access_cycles: float
+    loop_end_cycles: float
+    ram_miss_cycles: float
 
     def cycles(self, size_bytes: int, sweeps: int) -> float:
         """Cycles that a core waits when it reads `size_bytes` in order, `sweeps` times over, and little else."""
         accesses = sweeps * size_bytes / _WORD_BYTES
-        misses = size_bytes / self.sector_bytes + (sweeps - 1) * self._lost_bytes(size_bytes) / self.sector_bytes
-        return accesses * self.access_cycles + misses * self.miss_cycles
+        return accesses * self.access_cycles + self._misses(size_bytes, sweeps) * self.miss_cycles
+
+    def ram_cycles(self, size_bytes: int, sweeps: int) -> float:
+        """The same in RAM behind the cache."""
+        return self._misses(size_bytes, sweeps) * self.ram_miss_cycles
 
     def copy_cycles(self, size_bytes: int) -> float:
         """Cycles to copy `size_bytes` to RAM."""
         return _COPY_CYCLES + _COPY_CYCLES_PER_BYTE * size_bytes + self.cycles(size_bytes, 1)
+
+    def _misses(self, size_bytes: int, sweeps: int) -> float:
+        return (size_bytes + (sweeps - 1) * self._lost_bytes(size_bytes)) / self.sector_bytes
 
     def _lost_bytes(self, size_bytes: int) -> int:
         """What of it is no longer in the cache when it is read again: all lines of a set that has more than its ways,
@@ -56,7 +68,11 @@ def flash_reads_of(part: str) -> FlashReads | None:
         table = read_toml(path, path.name)
         if part.startswith(table.text("chip")) and "data_cache" in table.values:
             cache = table.table("data_cache")
-            costs = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
             shape = (cache.integer(key, 1, 1 << 20) for key in ("sets", "ways", "line_bytes", "sector_bytes"))
-            return FlashReads(table.text("chip"), *shape, *costs)
+            miss, access = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
+            core = table.text("core")
+            # A line from RAM lacks the flash's wait states.
+            ram_miss = max(0.0, miss - table.integer("flash_wait_states", 0, 15)) if core == "m7" else 0.0
+            loop_end = float(table.table("cycles").values.get("loop_end", 0.0))
+            return FlashReads(table.text("chip"), core, *shape, miss, access, loop_end, ram_miss)
     return None

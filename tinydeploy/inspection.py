@@ -12,9 +12,10 @@ from tinydeploy.arena import ArenaMap, map_arena
 from tinydeploy.arena_drawing import ArenaDrawing, mark
 from tinydeploy.boards import Board, list_boards
 from tinydeploy.compiler import compile_graph
-from tinydeploy.constants_place import Choice, choices, place_constants
+from tinydeploy.constants_place import Choice, choices
 from tinydeploy.constants_report import constants_report
 from tinydeploy.graph import Graph
+from tinydeploy.kernel_forms import fit_to_board
 from tinydeploy.lint import lint
 from tinydeploy.optimize import Optimize
 from tinydeploy.tables import table
@@ -74,7 +75,7 @@ def inspect_model(
     """The facts of `graph`, compiled for `board`'s core, or portably and held against every board."""
     program = compile_graph(graph, board.core if board else None, optimize=optimize, stream_input=stream_input)
     if board is not None:
-        program = place_constants(program, board, optimize)
+        program = fit_to_board(program, board, optimize)
     layers = tuple(
         LayerFacts(
             op.index,

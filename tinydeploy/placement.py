@@ -41,8 +41,11 @@ def _choose(
     raise AssertionError(candidates)
 
 
-def place(board: Board, arena_bytes: int, constants_bytes: int, copied_bytes: int = 0) -> Placement:
-    """The placement for a model whose arena and constants take so much, of which start-up copies `copied_bytes`.
+def place(
+    board: Board, arena_bytes: int, constants_bytes: int, copied_bytes: int = 0, copied_to: str | None = None
+) -> Placement:
+    """The placement for a model whose arena and constants take so much, of which start-up copies `copied_bytes` to the
+    memory `copied_to`.
 
     Raises FitError when the arena fits none of the memories that the board has for it.
     """
@@ -54,21 +57,23 @@ def place(board: Board, arena_bytes: int, constants_bytes: int, copied_bytes: in
     if weights.kind != "flash" or not copied_bytes:
         copies = weights if weights.kind != "flash" else None
         return Placement(arena, weights, copies, (arena_reason, weights_reason))
-    copies, _ = room_beside(board, arena_bytes, copied_bytes)
+    copies = next(memory for memory in board.arena if memory.name == copied_to)
     copies_reason = f"copies of {copied_bytes:,} B of weights in {copies.name}, made at start-up"
     return Placement(arena, weights, copies, (arena_reason, weights_reason, copies_reason))
 
 
-def room_beside(board: Board, arena_bytes: int, wanted_bytes: int) -> tuple[Memory, int]:
-    """The memory for copies of weights beside an arena of that size, and its room in bytes: the first of those for the
-    arena that has the `wanted_bytes`, else the one with the most room."""
-    arena, _ = _choose(board, "arena", arena_bytes, board.arena, {})
-    free = [
+def arena_memory(board: Board, arena_bytes: int) -> Memory:
+    """Where an arena of that size goes."""
+    return _choose(board, "arena", arena_bytes, board.arena, {})[0]
+
+
+def rooms(board: Board, arena_bytes: int) -> list[tuple[Memory, int]]:
+    """The memories for arenas, the preferred first, and the bytes that each has left beside an arena of that size."""
+    arena = arena_memory(board, arena_bytes)
+    return [
         (memory, max(0, _free(board, memory) - (_aligned(arena_bytes) if memory == arena else 0)))
         for memory in board.arena
     ]
-    fitting = (one for one in free if one[1] >= wanted_bytes)
-    return next(fitting, max(free, key=lambda one: one[1]))
 
 
 def _aligned(size_bytes: int) -> int:

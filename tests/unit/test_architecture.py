@@ -34,7 +34,7 @@ LAYERS = (
     "fusion joined trainer measured figures",
     "compiler train calibrate diff",
     "constants_place calls training_cache arena calibrate_report diff_report",
-    "codegen arena_drawing job training_report",
+    "kernel_forms codegen arena_drawing job training_report",
     "tflm export_sources",
     "tflm_arena",
     "cost",

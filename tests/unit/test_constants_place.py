@@ -16,7 +16,7 @@ from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.constants_place import choices, knapsack, place_constants, ram_constants_bytes
 from tinydeploy.flash_reads import FlashReads, flash_reads_of
 from tinydeploy.optimize import Optimize
-from tinydeploy.placement import room_beside
+from tinydeploy.placement import rooms
 from tinydeploy.tflite import read_model
 
 L4R5, F746 = load_board("nucleo_l4r5zi"), load_board("stm32f746")
@@ -60,7 +60,7 @@ def simulated(reads: FlashReads, size_bytes: int, sweeps: int) -> float:
     st.integers(1, 4),
 )
 def test_waiting_is_that_of_a_cache_that_is_swept(shape: tuple[int, int, int, int], lines: int, sweeps: int) -> None:
-    reads = FlashReads("any", *shape, miss_cycles=3.0, access_cycles=0.5)
+    reads = FlashReads("any", "m4", *shape, miss_cycles=3.0, access_cycles=0.5, loop_end_cycles=0.0, ram_miss_cycles=0.0)
     size = lines * reads.line_bytes
     assert reads.cycles(size, sweeps) == pytest.approx(simulated(reads, size, sweeps))
 
@@ -80,6 +80,7 @@ def test_the_facts_are_those_that_the_virtual_board_counts_by(board: Board) -> N
         *(cache.line_bytes, cache.sector_bytes),
     )
     assert (reads.miss_cycles, reads.access_cycles) == (cache.miss, cache.access)
+    assert (reads.core, reads.loop_end_cycles) == (silicon.core, silicon.cycles.get("loop_end", 0.0))
 
 
 @settings(max_examples=50, deadline=None)
@@ -130,7 +131,7 @@ def test_what_does_not_fit_is_what_gains_least() -> None:
         x = net.fully_connected(x, width)
     program = compiled(net.done(x), F746, "speed")
     assert residences(program) == {"flash", "ram"}
-    _, room = room_beside(F746, program.plan.arena_bytes, 1 << 30)
+    room = max(free for _, free in rooms(F746, program.plan.arena_bytes))
     assert ram_constants_bytes(program.steps) <= room
     left = [choice for choice in choices(program) if choice.residence == "flash"]
     assert all(ram_constants_bytes(program.steps) + choice.size_bytes > room for choice in left)

@@ -66,12 +66,22 @@ Residence = Literal["flash", "arena", "ram"]
 @dataclass(frozen=True, slots=True)
 class ConstantsPlace:
     """Where a step reads its constants: in flash, in a copy that it makes in the arena first, `offset_bytes` from its
-    start, or in a copy in RAM that start-up makes. `cycles`: what each place that was open would cost an inference,
-    predicted, in waiting for flash and copying; a place is open where there is room."""
+    start, or in a copy in `memory` that start-up makes. `cycles`: what each place that was open would cost an
+    inference, predicted, in waiting for memory and copying; a place is open where there is room."""
 
     residence: Residence
     cycles: Mapping[Residence, int]
     offset_bytes: int = 0
+    memory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelForm:
+    """Which of a kernel's forms was taken, by name, and what each would cost an inference, in predicted cycles; they
+    give the same results."""
+
+    name: str
+    cycles: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +91,8 @@ class Implementation:
     Operators with equal `template` and `shape` share one C function. `label` makes its name readable. `in_place` says
     that the output may take the first input's place, byte for byte, `overlap` that it may lie over it in other ways;
     `scratch_bytes` is working memory from the arena. With `stripes` it is no single kernel but a chain of them.
-    `sweeps`: how often one call reads all of its constants. `place`: where it reads them; None where nothing was chosen
-    and they are where the board wants them.
+    `sweeps`: how often one call reads all of its constants. `place`: where it reads them, and `form`: which form of the
+    kernel it is; None where there was no choice.
     """
 
     template: str
@@ -95,6 +105,7 @@ class Implementation:
     stripes: Stripes | None = None
     sweeps: int = 1
     place: ConstantsPlace | None = None
+    form: KernelForm | None = None
 
     @property
     def constants_bytes(self) -> int:

@@ -60,7 +60,7 @@ def matrix_parts(shapes: Sequence[Mapping[str, Any]]) -> Parts:
             form = gather_form(shape, pixels)
             gather = gathers.setdefault((form, shape["interleaved"]), f"td_conv_s8_gather{len(gathers) + 1}")
             if shape["interleaved"]:
-                name = blocks.setdefault(_block(shape, pixels), f"td_conv_s8_block{len(blocks) + 1}")
+                name = blocks.setdefault(block_of(shape, pixels), f"td_conv_s8_block{len(blocks) + 1}")
             else:
                 name = f"{shape['function']}_block{pixels}"
             layer[pixels] = Use(gather, name, *_steps(shape, pixels))
@@ -81,7 +81,8 @@ def gather_form(shape: Mapping[str, Any], pixels: int) -> GatherForm:
     return GatherForm(columns, shape["run_bytes"], shape["kernel_h"], shape["unroll_fours"], held)
 
 
-def _block(shape: Mapping[str, Any], pixels: int) -> Block:
+def block_of(shape: Mapping[str, Any], pixels: int) -> Block:
+    """The block of `pixels` pixels of a layer whose blocks are in assembly."""
     form = BlockForm(
         pixels,
         shape["pairs"],

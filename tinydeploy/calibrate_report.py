@@ -96,6 +96,8 @@ def _notes(calibration: Calibration) -> list[str]:
 def _how(calibration: Calibration) -> str:
     count, names = len(calibration.rows), len(calibration.constants)
     stand = f"{count} measurement{'' if count == 1 else 's'} stand{'s' if count == 1 else ''} behind it"
+    if names == 1:
+        return f"{stand}: the chip's one constant fitted"
     if calibration.method == "each":
         return f"{stand}: each of {names} constants fitted"
     before, after = next(iter(calibration.constants.values()))

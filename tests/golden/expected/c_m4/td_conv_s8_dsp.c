@@ -26,7 +26,7 @@ typedef void (*td_conv_s8_block)(const int8_t *run, int8_t *output, const uint32
  * bytes become the halfwords (0, 2) and (1, 3), and the weights are packed in this order. What is left of each run follows after all runs.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
-__attribute__((naked, used)) static void td_conv_s8_gather1(void) {
+__attribute__((naked, used, aligned(8))) static void td_conv_s8_gather1(void) {
     __asm volatile(
         "ldrsb r4, [r0, #0]\n"
         "ldrsb r5, [r0, #2]\n"
@@ -98,7 +98,7 @@ static void td_conv_s8_gather1(const int8_t *run, uint32_t *patch, int32_t pitch
  * bytes become the halfwords (0, 2) and (1, 3), and the weights are packed in this order.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
-__attribute__((naked, used)) static void td_conv_s8_gather2(void) {
+__attribute__((naked, used, aligned(8))) static void td_conv_s8_gather2(void) {
     __asm volatile(
         "ldr r7, [r0, #0]\n"
         "ldr r8, [r0, #4]\n"
@@ -147,7 +147,7 @@ __attribute__((used)) static void td_conv_s8_gather3(const int8_t *run, uint32_t
  * `count` blocks of 3 output pixels with 4 channels, 2 at a time. 5 words of weights for each of 1 tap and channel.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
-__attribute__((naked)) static void td_conv_s8_block1(const int8_t *run __attribute__((unused)), int8_t *output __attribute__((unused)),
+__attribute__((naked, aligned(8))) static void td_conv_s8_block1(const int8_t *run __attribute__((unused)), int8_t *output __attribute__((unused)),
         const uint32_t *weights __attribute__((unused)), const void *end __attribute__((unused)),
         uint32_t *patch __attribute__((unused)), int32_t count __attribute__((unused)), int32_t pitch __attribute__((unused))) {
     __asm volatile(
@@ -155,6 +155,7 @@ __attribute__((naked)) static void td_conv_s8_block1(const int8_t *run __attribu
         "vmov s0, r1\n"
         "vmov s1, r3\n"
         "vmov s2, r2\n"
+        ".p2align 3\n"
         "0:\n"
         "vmov s3, r0\n"
         "ldr r1, [sp, #36]\n"
@@ -163,6 +164,7 @@ __attribute__((naked)) static void td_conv_s8_block1(const int8_t *run __attribu
         "ldr r0, [sp, #36]\n"
         "vmov r2, s2\n"
         "vmov r1, s0\n"
+        ".p2align 3\n"
         "1:\n"
         "ldm r2!, {r5, r8, r12, lr}\n"
         "ldm r0!, {r9, r10, r11}\n"
@@ -282,7 +284,7 @@ static void td_conv_s8_block1(const int8_t *run, int8_t *output, const uint32_t 
  * `count` blocks of 3 output pixels with 4 channels, 2 at a time. 2 words of weights for each of 1 tap and channel.
  */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_FP)
-__attribute__((naked)) static void td_conv_s8_block2(const int8_t *run __attribute__((unused)), int8_t *output __attribute__((unused)),
+__attribute__((naked, aligned(8))) static void td_conv_s8_block2(const int8_t *run __attribute__((unused)), int8_t *output __attribute__((unused)),
         const uint32_t *weights __attribute__((unused)), const void *end __attribute__((unused)),
         uint32_t *patch __attribute__((unused)), int32_t count __attribute__((unused)), int32_t pitch __attribute__((unused))) {
     __asm volatile(
@@ -290,6 +292,7 @@ __attribute__((naked)) static void td_conv_s8_block2(const int8_t *run __attribu
         "vmov s0, r1\n"
         "vmov s1, r3\n"
         "vmov s2, r2\n"
+        ".p2align 3\n"
         "0:\n"
         "vmov s3, r0\n"
         "ldr r1, [sp, #36]\n"
@@ -297,6 +300,7 @@ __attribute__((naked)) static void td_conv_s8_block2(const int8_t *run __attribu
         "ldr r0, [sp, #36]\n"
         "vmov r2, s2\n"
         "vmov r1, s0\n"
+        ".p2align 3\n"
         "1:\n"
         "ldm r2!, {r5, r8, r12, lr}\n"
         "ldm r0!, {r9, r10, r11}\n"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tinydeploy.build import Build
 from tinydeploy.constants_report import constants_report
+from tinydeploy.latency import by_constants_that_ship
 from tinydeploy.placement import place
 from tinydeploy.tables import table
 
@@ -23,6 +24,7 @@ def build_json(build: Build) -> str:
         json.dumps(
             {
                 **build.manifest,
+                "cycle_model": by_constants_that_ship(build.board.part),
                 "folder": str(build.folder),
                 "elf": str(image.elf),
                 "fresh": build.fresh,
@@ -46,7 +48,7 @@ def build_report(build: Build) -> RenderableType:
         parts += [_accuracy(training), ""]
     done = "up to date, nothing to do" if build.fresh else "built"
     end = f"{build.folder} is {done}; next: tinydeploy bench, tinydeploy verify, or make flash in that folder"
-    chosen = constants_report(build.manifest.get("constants", []))
+    chosen = constants_report(build.manifest.get("constants", []), by_constants_that_ship(build.board.part))
     return Group(
         *parts, _layers(build), *_removed(build), "", _sizes(build), *chosen, "", _placement(build), "", Text(end)
     )

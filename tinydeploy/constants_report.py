@@ -17,8 +17,9 @@ _NOTE = (
 )
 
 
-def constants_report(choices: Sequence[Mapping[str, Any]]) -> tuple[RenderableType, ...]:
-    """A row for every step, as `constants_place.Choice` has it, and sums; nothing where nothing was chosen."""
+def constants_report(choices: Sequence[Mapping[str, Any]], cycle_model: str | None) -> tuple[RenderableType, ...]:
+    """A row for every step, as `constants_place.Choice` has it, sums, and where the cycles come from, `cycle_model`;
+    nothing where nothing was chosen."""
     if not choices:
         return ()
     made = table(("step", "layer", "constants in"), ("bytes", *(f"{place} cycles" for place in _PLACES.values())))
@@ -35,4 +36,5 @@ def constants_report(choices: Sequence[Mapping[str, Any]]) -> tuple[RenderableTy
     in_flash = sum(choice["cycles"]["flash"] for choice in choices)
     made.add_section()
     made.add_row("", "in all", "", f"{sum(c['size_bytes'] for c in choices):,}", f"{in_flash:,}", "", "")
-    return "", Text(_NOTE), "", made, Text(f"As chosen: {now:,} cycles, {in_flash - now:,} fewer than all in flash.")
+    chosen = f"As chosen: {now:,} cycles, {in_flash - now:,} fewer than all in flash.\ncycles: {cycle_model}"
+    return "", Text(_NOTE), "", made, Text(chosen)

@@ -16,6 +16,7 @@ from tinydeploy.constants_place import Choice, choices
 from tinydeploy.constants_report import constants_report
 from tinydeploy.graph import Graph
 from tinydeploy.kernel_forms import fit_to_board
+from tinydeploy.latency import by_constants_that_ship
 from tinydeploy.lint import lint
 from tinydeploy.optimize import Optimize
 from tinydeploy.tables import table
@@ -50,7 +51,7 @@ class Inspection:
     """A model: its layers, sums, the arena as it would be planned, the boards it fits, and lint's warnings.
 
     The layers are those of the file; the arena's steps are what is left of them to run. `constants`: where the steps
-    read theirs on a board whose flash is known.
+    read theirs on a board whose flash is known, by the cycles of `cycle_model`.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Inspection:
     arena_bytes: int
     arena: ArenaMap
     constants: tuple[Choice, ...]
+    cycle_model: str | None
     fits: tuple[BoardFit, ...]
     warnings: tuple[str, ...]
 
@@ -103,6 +105,7 @@ def inspect_model(
         arena_bytes=arena,
         arena=map_arena(program),
         constants=choices(program),
+        cycle_model=by_constants_that_ship(board.part) if board else None,
         fits=tuple(
             BoardFit(
                 one.name,
@@ -146,7 +149,7 @@ def inspection_report(inspection: Inspection) -> RenderableType:
         ),
         *(f"warning: {warning}" for warning in inspection.warnings),
     ]
-    chosen = constants_report([asdict(choice) for choice in inspection.constants])
+    chosen = constants_report([asdict(choice) for choice in inspection.constants], inspection.cycle_model)
     return Group(layers, *_arena_report(inspection.arena), *chosen, "", Text("\n".join(lines)))
 
 

@@ -51,6 +51,12 @@ def by_cost_model(part: str, core_title: str, *, is_calibrated: bool) -> str:
     return f"cost model, not run, within 10 % of the virtual board's cycles, which are by {board}"
 
 
+def by_constants_that_ship(part: str) -> str | None:
+    """The origin of cycles that follow from what is known of a chip's flash; None for a chip of which nothing is."""
+    shipped = _shipped(part)
+    return None if shipped is None else f"predicted, not run, by {shipped}"
+
+
 def by_scaled_cost_model(factor: float, statement: str) -> str:
     """The same, scaled to constants of one's own."""
     return f"cost model, not run, scaled by {factor:.3g} to {statement}"

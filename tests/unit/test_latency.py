@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from support.measurements import predicted
 
 import tinydeploy
@@ -19,6 +19,7 @@ from tinydeploy.arithmetic import Estimate, estimate, scaled
 from tinydeploy.arithmetic_report import estimate_json, estimate_report
 from tinydeploy.boards import load_board
 from tinydeploy.classify import Prediction, Run, run_json, run_report
+from tinydeploy.constants_report import constants_report
 from tinydeploy.diff import compare
 from tinydeploy.diff_report import diff_json, diff_markdown, diff_report
 from tinydeploy.figures import measured_figures
@@ -49,6 +50,7 @@ FOUND = Found(
     number=1, worker="here:1", network="n", measure="accuracy", values={}, int8_score=0.9, latency_ms=1.5,
     firmware_ram_bytes=1, firmware_flash_bytes=2, cycle_model=ORIGIN, build=(), on_front=True,
 )  # fmt: skip
+CHOICE = {"step": 0, "name": "conv", "size_bytes": 8, "residence": "flash", "cycles": {"flash": 10}}
 SEARCH = Search("study", "sqlite://", ("accuracy", "latency"), (FOUND,), 0, "")
 
 
@@ -86,6 +88,7 @@ SHOWN: dict[str, Callable[[], RenderableType | str]] = {
     "sweep --svg": lambda: sweep_svg([NETWORK], BOARD),
     "fit": lambda: fitting_report(FITTING, BOARD),
     "fit --json": lambda: fitting_json(FITTING),
+    "build, inspect": lambda: Group(*constants_report([CHOICE], ORIGIN)),
     "search": lambda: search_report(SEARCH),
     "search --json": lambda: search_json(SEARCH),
 }

@@ -1,7 +1,8 @@
-"""Concatenations that cost nothing: each part is written where the joined tensor has it.
+"""Concatenations and splits that cost nothing: each part stands where the wider tensor has it.
 
-The operators that make the parts skip the other parts' channels from pixel to pixel. That needs kernels that can
-(`kernels.pitched`), and parts that nobody else reads: whoever reads one finds its pixels side by side otherwise.
+The operators that make the parts of a concatenation, and those that read a part of a split, skip the other parts'
+channels from pixel to pixel. That needs kernels that can (`kernels.pitched`). Whoever else reads a part of a
+concatenation would find its pixels side by side, so there must be nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Implementation
-from tinydeploy.kernels.pitched import pitched
+from tinydeploy.kernels.pitched import pitched, viewing
 from tinydeploy.ops.gather import ChannelGather
 from tinydeploy.optimize import Optimize
 from tinydeploy.plan import Step, plan_memory
@@ -21,10 +22,11 @@ Kernels = dict[int, Implementation]
 
 
 def join_in_place(graph: Graph, kernels: Kernels, optimize: Optimize) -> tuple[Graph, Kernels]:
-    """`graph` with its concatenations marked as placed where that can be, and kernels that write the parts there.
+    """`graph` with its concatenations and splits marked as placed where that can be, and kernels that write or read the
+    parts there.
 
-    A joined tensor stands whole from its first part on, which may make the arena larger than a copy does: that is taken
-    for speed, and else only as long as the arena does not grow.
+    The wider tensor stands whole from its first part on and until its last, which may make the arena larger than a copy
+    does: that is taken for speed, and else only as long as the arena does not grow.
     """
     best = _joined(graph, kernels, {op.output for op in graph.ops})
     every = {op.output for op in best[0].ops if isinstance(op, ChannelGather) and op.placed}
@@ -51,23 +53,27 @@ def _arena_bytes(graph: Graph, kernels: Kernels) -> int:
 
 
 def _joined(graph: Graph, kernels: Kernels, wanted: Set[int]) -> tuple[Graph, Kernels]:
-    """Those concatenations placed that can be and whose output is `wanted`."""
+    """Those concatenations and splits placed that can be and whose output is `wanted`."""
     ops, chosen = list(graph.ops), dict(kernels)
     makers = {op.output: at for at, op in enumerate(graph.ops)}
+    # Parts of others; a part of a part would have two distances from pixel to pixel.
     inside: set[int] = set()
     for at, op in enumerate(graph.ops):
         if not isinstance(op, ChannelGather) or op.output in inside or op.output not in wanted:
             continue
-        parts = _parts(op, graph, makers, chosen)
-        if parts is not None:
+        if op.is_split:
+            parts, found = {op.output}, None if op.inputs[0] in inside else _readers(op, graph, chosen)
+        else:
+            parts, found = set(op.inputs), _writers(op, graph, makers, chosen)
+        if found is not None and not parts & inside:
             ops[at] = replace(op, placed=True)
             del chosen[at]
-            chosen |= parts
-            inside |= set(op.inputs)
+            chosen |= found
+            inside |= parts
     return replace(graph, ops=tuple(ops)), chosen
 
 
-def _parts(op: ChannelGather, graph: Graph, makers: Mapping[int, int], kernels: Kernels) -> Kernels | None:
+def _writers(op: ChannelGather, graph: Graph, makers: Mapping[int, int], kernels: Kernels) -> Kernels | None:
     """The kernels that write the inputs of a concatenation into its output; None where one of them cannot."""
     if not op.is_concatenation(graph):
         return None
@@ -81,4 +87,21 @@ def _parts(op: ChannelGather, graph: Graph, makers: Mapping[int, int], kernels: 
         if kernel is None:
             return None
         found[maker] = kernel
+    return found
+
+
+def _readers(op: ChannelGather, graph: Graph, kernels: Kernels) -> Kernels | None:
+    """The kernels that read the output of a split from its input; None where one of them cannot."""
+    source = graph.tensors[op.inputs[0]]
+    if op.output == graph.output or graph.tensors[op.output].size_bytes != graph.tensors[op.output].elements:
+        return None
+    found: dict[int, Implementation] = {}
+    for at, reader in enumerate(graph.ops):
+        if op.output not in reader.inputs:
+            continue
+        inputs = tuple(number for number, tensor in enumerate(reader.inputs) if tensor == op.output)
+        kernel = viewing(kernels[at], inputs, source.shape[-1]) if at in kernels else None
+        if kernel is None:
+            return None
+        found[at] = kernel
     return found

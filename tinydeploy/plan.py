@@ -44,7 +44,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Offsets into the arena: of every tensor, and of each step's scratch by step number. `pitches` are the bytes from
-    pixel to pixel of tensors that are written as parts of a wider one."""
+    pixel to pixel of tensors that are parts of a wider one."""
 
     arena_bytes: int
     buffers: tuple[tuple[Buffer, int], ...]
@@ -68,9 +68,13 @@ def plan_memory(graph: Graph, steps: Sequence[Step], *, orders: int = _ORDERS) -
 
 
 def _parts(graph: Graph) -> Iterator[tuple[int, int, int, int]]:
-    """Every tensor that is written as a part of another: the two, its first byte in a pixel, a pixel's bytes."""
+    """Every tensor that is a part of another: the two, its first byte in a pixel, a pixel's bytes."""
     for op in graph.ops:
-        if isinstance(op, ChannelGather) and op.placed:
+        if not isinstance(op, ChannelGather) or not op.placed:
+            continue
+        if op.is_split:
+            yield op.output, op.inputs[0], op.runs[0].first, graph.tensors[op.inputs[0]].shape[-1]
+        else:
             ends = [run.count for run in op.runs]
             for at, tensor in enumerate(op.inputs):
                 yield tensor, op.output, sum(ends[:at]), sum(ends)
@@ -84,7 +88,7 @@ def streamed_input(steps: Sequence[Step]) -> int | None:
 
 def lifetimes(graph: Graph, steps: Sequence[Step]) -> list[Buffer]:
     """The buffers of a model. A RESHAPE's output is its input's buffer; so is an in-place step's whose input dies.
-    Parts of a concatenation that is placed are in its output's buffer.
+    Parts of a concatenation that is placed are in its output's buffer, of a split in its input's.
 
     The model's input is written before step 0 and its output is read after the last step. A streamed input has no
     buffer.

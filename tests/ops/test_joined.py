@@ -1,4 +1,4 @@
-"""Concatenations whose parts are written where the joined tensor has them: no copy, no second buffer, all bits kept."""
+"""Concatenations and splits whose parts stand where the wider tensor has them: no copy, no second buffer, same bits."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from support.net import Net
 
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import CORES, VIRTUAL_CORES, Core
+from tinydeploy.ops.gather import ChannelGather
 from tinydeploy.tflite import read_model
 
 QUANT: dict[str, Any] = {"scale": 0.05, "zero_point": -3}
@@ -46,7 +47,45 @@ def read_elsewhere(net: Net) -> int:
     return more.concatenate(net, [net.conv(joined, 4, (1, 1), **QUANT), net.depthwise(parts[0], (3, 3), **QUANT)])
 
 
+def pools(net: Net) -> int:
+    """Pools beside a convolution."""
+    x = net.conv(net.input((1, 6, 6, 4)), 6, (1, 1), **QUANT)
+    parts = [
+        net.pool("max", x, (2, 2)),
+        net.conv(x, 5, (3, 3), (2, 2), **QUANT),
+        net.pool("average", x, (2, 2)),
+    ]
+    return net.conv(more.concatenate(net, parts), 6, (1, 1))
+
+
+def branches(*widths: int, reader: tuple[int, int] = (1, 1)) -> Build:
+    """The parts of a tensor, each by an operator of its own, joined again."""
+
+    def build(net: Net) -> int:
+        x = net.depthwise(net.input((1, 5, 7, sum(widths))), (3, 3), **QUANT)
+        read = [net.conv(part, 6, reader, **QUANT) for part in more.split_v(net, x, widths)]
+        return net.conv(more.concatenate(net, read), 5, (1, 1))
+
+    return build
+
+
+def gathered(net: Net) -> int:
+    """A part that a shuffle reads besides a convolution."""
+    x = net.depthwise(net.input((1, 4, 5, 12)), (3, 3), **QUANT)
+    part = more.split(net, x, 2)[1]
+    mixed = more.concatenate(net, [more.shuffle(net, part, 3), net.conv(part, 4, (1, 1), **QUANT)])
+    return net.depthwise(mixed, (3, 3))
+
+
+SPLITS = (
+    Case("split", "even", branches(4, 8, 12)),
+    Case("split", "odd", branches(3, 5, 7, 1)),
+    Case("split", "gathered", gathered),
+)
 CASES = (
+    *SPLITS,
+    Case("split", "windows", branches(4, 8, reader=(3, 3))),
+    Case("joined", "pools", pools),
     *(Case("joined", name, module(*widths)) for name, widths in WIDTHS.items()),
     Case("joined", "one pixel", module(*WIDTHS["even"], size=(1, 1))),
     Case("joined", "a row", module(*WIDTHS["even"], size=(1, 9))),
@@ -54,9 +93,12 @@ CASES = (
     Case("joined", "read elsewhere", read_elsewhere),
 )
 
+WINDOWS, POOLS, *JOINED = CASES[len(SPLITS) : -1]
+
 
 def compiled(case: Case, core: Core | None) -> Program:
-    return compile_graph(read_model(case.model(), case.id), core)
+    """For speed, which copies nothing that need not be, whatever the arena."""
+    return compile_graph(read_model(case.model(), case.id), core, optimize="speed")
 
 
 def copies(program: Program) -> int:
@@ -64,25 +106,49 @@ def copies(program: Program) -> int:
     return sum(step.op.kind == "CONCATENATION" for step in program.steps)
 
 
-@pytest.mark.parametrize("core", ["m4", "m7", "m33"])
+@pytest.mark.parametrize("core", VIRTUAL_CORES)
 def test_parts_are_written_in_place(core: str) -> None:
-    for case in CASES[:-1]:
+    for case in JOINED:
         program = compiled(case, CORES[core])
         assert copies(program) == 0, case.id
         assert len(program.plan.pitches) == len(KERNELS)
 
 
+@pytest.mark.parametrize("core", CORES)
+def test_parts_of_a_split_are_read_in_place(core: str) -> None:
+    for case in SPLITS:
+        program = compiled(case, CORES[core])
+        assert not [step.op for step in program.steps if isinstance(step.op, ChannelGather) and step.op.is_split], (
+            case.id
+        )
+
+
+@pytest.mark.parametrize("core", VIRTUAL_CORES)
+def test_pools_write_in_place_too(core: str) -> None:
+    assert copies(compiled(POOLS, CORES[core])) == 0
+
+
+def test_the_arena_grows_for_speed_alone() -> None:
+    """Copies may lie over what they are made of, so a tensor that stands whole can be dearer."""
+    for case in (SPLITS[0], SPLITS[2], POOLS):
+        fast = compiled(case, CORES["m4"])
+        small = compile_graph(read_model(case.model(), case.id), CORES["m4"])
+        assert small.plan.arena_bytes < fast.plan.arena_bytes, case.id
+        assert len(small.steps) > len(fast.steps)
+
+
 def test_the_joined_tensor_needs_no_memory_besides_its_parts() -> None:
     """Parts of 152 channels beside their joined tensor would be twice as much."""
-    program = compiled(CASES[2], CORES["m4"])
+    program = compiled(JOINED[2], CORES["m4"])
     joined = 6 * 7 * sum(WIDTHS["wide"])
     assert program.plan.arena_bytes < 1.5 * joined
 
 
 def test_what_cannot_be_placed_is_copied() -> None:
-    """A part with another reader, one by a kernel without a pitch; and by the M0+, whose convolutions have none."""
+    """A part of a concatenation with another reader, one by a kernel without a pitch; one of a split for windows."""
     assert copies(compiled(CASES[-1], CORES["m4"])) == 2
-    assert copies(compiled(CASES[0], CORES["m0plus"])) == 1
+    gathers = [step.op for step in compiled(WINDOWS, CORES["m4"]).steps if isinstance(step.op, ChannelGather)]
+    assert len(gathers) == 2
 
 
 def test_c_on_the_host_equals_tflm(expected: Callable[[Case], NDArray[Any]], tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ class Run:
 class ChannelGather(Op):
     """`taken` has a row per output channel: the number of the input, and the channel there. Pixels stay in place.
 
-    Where `placed`, the inputs are written as parts of the output, and nothing is left to do.
+    Where `placed`, the inputs are written as parts of the output, or of a split, the output is read as a part of its
+    input, and nothing is left to do.
     """
 
     taken: IntArray
@@ -49,6 +50,11 @@ class ChannelGather(Op):
             else:
                 found.append(Run(source, channel, 1))
         return tuple(found)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the output is some neighbouring channels of one input."""
+        return len(self.runs) == 1
 
     def is_concatenation(self, graph: Graph) -> bool:
         """Whether the output is its inputs side by side, each whole and once."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ON_DEVICE = "measured: counted by the device's cycle counter"
-# docs/SILICON.md: how rules at zero wait states erred on the chips that were measured.
+# Rules at zero wait states against the published latencies of the five chips of docs/SILICON.md.
 _UNCALIBRATED = "uncalibrated; on chips that were measured such rules were 7 to 12 % off on average, 30 % at worst"
 _CONSTANTS = Path(__file__).parent / "virtual" / "silicon"
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from support.measurements import predicted
 
 from tinydeploy.bench import ON_DEVICE, Layer
-from tinydeploy.measured import Counted, comparison_report, measured_toml, read_stored
+from tinydeploy.errors import BoardError, MismatchError
+from tinydeploy.measured import Counted, comparison_report, measured_toml, read_stored, require_same_image
+from tinydeploy.protocol import About
 from tinydeploy.tables import print_report
 
 PREDICTED = predicted(model='a "quoted" mödel')
@@ -72,3 +76,48 @@ def test_the_table_says_how_far_off_the_prediction_is() -> None:
     assert conv.split()[-4:] == ["900", "840", "-6.7", "%"]
     assert mean.split()[-3:] == ["-", "110", "-"]
     assert whole.split()[-4:] == ["1,000", "950", "-5.0", "%"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("format = 1", "format = 7", "its format is 7, this tinydeploy reads 1; measure again"),
+        ('part = "STM32F746NG"', "", "missing key 'part'; measure again with tinydeploy bench PORT --save"),
+        (
+            "cycles = 1000",
+            "cycles = 2000",
+            r"\[measured\]: cycles is 2,000, which is not between cycles_min and cycles_max",
+        ),
+        ("cycles = 1000", 'cycles = "many"', "cycles must be an integer, not 'many'"),
+        ("[32, 4, 32, 32]", "[32, 4]", r"data_cache must be four sizes, not \[32, 4\]"),
+        ("straight = 700", "", "missing key 'straight'"),
+        (
+            "exact = true",
+            "exact = false",
+            "the board's outputs were not TFLite Micro's; find why with tinydeploy verify",
+        ),
+    ],
+)
+def test_what_was_changed_by_hand_is_named(old: str, new: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "saved.toml"
+    text = measured_toml(MEASURED, PREDICTED, COUNTED)
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(BoardError, match=words):
+        read_stored(path)
+
+
+def test_counts_by_other_rules_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "saved.toml"
+    path.write_text(re.sub(r"(?m)^by = \d+$", "by = 0", measured_toml(MEASURED, PREDICTED, COUNTED)))
+    with pytest.raises(BoardError, match="another version of the virtual board's rules counted this; measure again"):
+        read_stored(path)
+
+
+def test_the_board_and_the_image_here_are_by_one_compiler() -> None:
+    about = About(0, 0, 0, 0, 0, "dsp", COUNTED.compiler, COUNTED.flags)
+    require_same_image(about, COUNTED, "/dev/ttyACM0")
+    require_same_image(None, COUNTED, "/dev/ttyACM0")
+    other = dataclasses.replace(about, compiler="GCC 12.2", model_flags="-Os")
+    with pytest.raises(MismatchError, match=r"/dev/ttyACM0 runs an image by GCC 12\.2 -Os, the one here is by Clang"):
+        require_same_image(other, COUNTED, "/dev/ttyACM0")

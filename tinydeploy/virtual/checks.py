@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinydeploy.virtual.alignment import AlignmentChecks, alignment_checks
-from tinydeploy.virtual.counter import Action, BlockCounter
+from tinydeploy.virtual.counter import Action, AlignmentLook, BlockCounter
 from tinydeploy.virtual.cpu import Cpu, RegisterList
 from tinydeploy.virtual.decode import Block, Instruction
+from tinydeploy.virtual.native import MOST_BASES
 
 Cause = Literal["unaligned", "no_fpu", "division"]
 Report = Callable[[Instruction, Cause], None]
@@ -85,8 +86,6 @@ class StrictChecks:
 
         def look() -> None:
             values = read_registers(registers)
-            if simple and not any(value & 3 for value in values):
-                return
             try:
                 bad = alignment.unaligned(dict(zip(names, values, strict=True)), read_word)
             except self._cpu.MemoryError:
@@ -94,7 +93,7 @@ class StrictChecks:
             if bad is not None:
                 self._watch(bad)
 
-        return look
+        return AlignmentLook(names, look) if simple and len(names) <= MOST_BASES else look
 
     def _watch(self, instruction: Instruction) -> None:
         """From now on look at this instruction each time; code that runs must stop for that once."""

@@ -8,10 +8,10 @@ in the table, because it is new or needs a look each time, takes the slow path, 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tinydeploy.virtual import native
-from tinydeploy.virtual.cpu import Cpu
+from tinydeploy.virtual.cpu import REGISTERS, Cpu
 from tinydeploy.virtual.decode import Block, Decoder, instruction_sizes
 from tinydeploy.virtual.models import CycleModel
 
@@ -22,6 +22,20 @@ _ROOT = 1  # the node before which nothing ran: a start, an exception
 _FIRST_TABLE = 1 << 13
 
 Action = Callable[[], object]
+
+
+class AlignmentLook:
+    """An action that is needed only where not all of `registers`, few, hold multiples of 4: C decides that."""
+
+    def __init__(self, registers: Sequence[str], look: Callable[[], object]) -> None:
+        self.bases = native.bases([REGISTERS[name] for name in registers])
+        self._look = look
+
+    def __call__(self) -> object:
+        """Look at all of them as any action does."""
+        return self._look()
+
+
 Visitor = Callable[[Block | None, Block], Action | None]
 
 
@@ -199,6 +213,7 @@ class BlockCounter:
                 edge.cycles_256 = round(self.model.cycles(previous, block) * _PARTS)
                 edge.next, edge.size_bytes, edge.instructions = following, size, block.count
                 edge.each_time = action is not None
+                edge.aligned = ctypes.pointer(action.bases) if isinstance(action, AlignmentLook) else None
                 if action is not None:
                     self._actions[key] = action
             edge.runs += 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from tinydeploy.cores import Core
 from tinydeploy.errors import ToolchainError
-from tinydeploy.virtual.native import CounterState
+from tinydeploy.virtual import native
 
 try:
     from unicorn import arm_const, unicorn_const
@@ -175,7 +175,7 @@ class Cpu:
         kinds = unicorn_const.UC_HOOK_MEM_READ | unicorn_const.UC_HOOK_MEM_WRITE
         self._add_native_hook(kinds, function, data_at, first, last)
 
-    def lend_registers(self, state: CounterState) -> None:
+    def lend_registers(self, state: native.CounterState) -> None:
         """Give C code what it needs to stop the run and to look at xPSR."""
         state.stop = ctypes.cast(_emu_stop, ctypes.c_void_p).value
         state.read_register = ctypes.cast(_reg_read, ctypes.c_void_p).value
@@ -212,15 +212,17 @@ class Cpu:
         self.forget_code(address, 2)
 
     def on_unaligned_base(self, address: int, register: str, hook: Callable[[], None]) -> None:
-        """Call `hook()` before the instruction at `address` is executed while `register` is not a multiple of 4."""
-        value, value_at, number, handle = self._value, self._value_at, REGISTERS[register], self._handle
+        """Call `hook()` before the instruction at `address` is executed while `register` is not a multiple of 4.
 
-        def look(_uc: int, _address: int, _size: int) -> None:
-            _reg_read(handle, number, value_at)
-            if value.value & 3:
-                hook()
-
-        self.on_instruction(address, look)
+        It must not raise. Not while code runs.
+        """
+        watch = native.BaseWatch(
+            native.bases([REGISTERS[register]]), ctypes.cast(_reg_read, ctypes.c_void_p).value, native.Unaligned(hook)
+        )
+        self._keep.append(watch)
+        function = native.library().td_base
+        self._add_native_hook(unicorn_const.UC_HOOK_CODE, function, ctypes.addressof(watch), address, address)
+        self.forget_code(address, 2)
 
     def _add_code_hook(self, kind: int, hook: BlockHook, begin: int, end: int) -> None:
         callback = _BLOCK_CALLBACK(hook)

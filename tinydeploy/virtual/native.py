@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tinydeploy.errors import ToolchainError
@@ -19,6 +20,25 @@ from tinydeploy.errors import ToolchainError
 _SOURCE = Path(__file__).with_name("native") / "counter.c"
 _FLAGS = ("-O2", "-shared", "-fPIC", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fno-sanitize=all")
 Slow = ctypes.PYFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
+Unaligned = ctypes.PYFUNCTYPE(None)
+MOST_BASES = 8
+
+
+class Bases(ctypes.Structure):
+    """Registers that must hold multiples of 4, by Unicorn's numbers; ``MOST_BASES`` at most."""
+
+    _fields_ = (("count", ctypes.c_uint32), ("numbers", ctypes.c_int32 * MOST_BASES))
+
+
+def bases(numbers: Sequence[int]) -> Bases:
+    """Those registers."""
+    return Bases(len(numbers), (ctypes.c_int32 * MOST_BASES)(*numbers))
+
+
+class BaseWatch(ctypes.Structure):
+    """An instruction whose base must be aligned, and what to call where it is not."""
+
+    _fields_ = (("aligned", Bases), ("read_register", ctypes.c_void_p), ("unaligned", Unaligned))
 
 
 class Edge(ctypes.Structure):
@@ -32,6 +52,7 @@ class Edge(ctypes.Structure):
         ("size_bytes", ctypes.c_uint32),
         ("instructions", ctypes.c_uint32),
         ("each_time", ctypes.c_uint32),
+        ("aligned", ctypes.POINTER(Bases)),
     )
 
 

@@ -12,6 +12,14 @@
 
 #define MEMORY_WRITE 17 /* of Unicorn's uc_mem_type */
 
+#define MOST_BASES 8
+
+/* Registers that must hold multiples of 4. */
+typedef struct {
+    uint32_t count;
+    int32_t numbers[MOST_BASES];
+} bases;
+
 typedef struct {
     uint64_t key; /* node, from 1 on, << 32 | address of the block; 0: free */
     uint64_t cycles_256;
@@ -19,7 +27,8 @@ typedef struct {
     uint32_t next; /* the block's own node */
     uint32_t size_bytes;
     uint32_t instructions;
-    uint32_t each_time; /* `slow` is asked every time */
+    uint32_t each_time; /* `slow` is asked every time, */
+    bases *aligned;     /* or only where not all of these are aligned; NULL: every time */
 } edge;
 
 typedef struct {
@@ -141,13 +150,27 @@ void td_rehash(counter *c, edge *larger, uint64_t mask) {
     }
 }
 
+static int all_aligned(void *uc, reg_function read_register, const bases *b) {
+    uint32_t low_bits = 0;
+    for (uint32_t index = 0; index < b->count; index++) {
+        uint32_t value = 0;
+        read_register(uc, b->numbers[index], &value);
+        low_bits |= value & 3u;
+    }
+    return low_bits == 0;
+}
+
+static int needs_look(void *uc, const counter *c, const edge *e) {
+    return e->each_time && !(e->aligned && all_aligned(uc, c->read_register, e->aligned));
+}
+
 void td_block(void *uc, uint64_t address, uint32_t size_bytes, counter *c) {
     if ((int64_t)c->cycles_256 >= c->deadline_256) {
         c->stop(uc);
         return;
     }
     const edge *e = td_find(c, c->node, (uint32_t)address);
-    if (e->key == 0 || e->size_bytes != size_bytes || e->each_time) {
+    if (e->key == 0 || e->size_bytes != size_bytes || needs_look(uc, c, e)) {
         c->slow((uint32_t)address, size_bytes);
         if ((int64_t)c->cycles_256 >= c->deadline_256) { /* a reason to stop was found */
             c->stop(uc);
@@ -193,4 +216,19 @@ void td_access(void *uc, int kind, uint64_t address, int size_bytes, int64_t val
         break;
     }
     leave_it_block(uc, c);
+}
+
+typedef struct {
+    bases aligned;
+    reg_function read_register;
+    void (*unaligned)(void);
+} base_watch;
+
+/* Before one instruction, whose base must be aligned. */
+void td_base(void *uc, uint64_t address, uint32_t size_bytes, base_watch *w) {
+    (void)address;
+    (void)size_bytes;
+    if (!all_aligned(uc, w->read_register, &w->aligned)) {
+        w->unaligned();
+    }
 }

@@ -123,25 +123,18 @@ def train_and_quantize(
         spec, dataset, epochs=epochs, seed=seed, progress=progress, teacher=teacher, checkpoint=checkpoint
     )
     preprocess = preprocess_of(spec)
-    count = evaluated or max(_LEAST_EVALUATED, _EVALUATION_MACS // zoo.footprint(zoo.describe(spec)).macs)
-    jury = _Jury(
-        preprocess,
-        _some(dataset.test, count, (seed, _EVALUATION_STREAM)),
-        _some(dataset.validation, count, (seed, _EVALUATION_STREAM)),
-    )
+    jury = _jury(spec, dataset, evaluated, seed)
     labels = jury.test.labels
     as_float = jury.verdict(Evaluator(lambda images: model(images, training=False), preprocess).outputs)
 
     progress(Progress("quantize"))
     calibration = preprocess.resize(_some(dataset.train, CALIBRATION_IMAGES, (seed, _CALIBRATION_STREAM)).images)
-    export = zoo.build(spec, batch_size=1, softmax=True)
-    export.set_weights(model.get_weights())
-    tflite = quantize(export, calibration, preprocess)
+    tflite = _by_calibration(spec, model, calibration)
     tuning: tuple[Epoch, ...] = ()
     calibrated = None
     if qat_epochs is not None:
-        by_calibration = jury.verdict(_Quantized(tflite, preprocess, spec.name).outputs)
-        calibrated = Comparison(labels, as_float.predictions, by_calibration.predictions)
+        untuned = jury.verdict(_Quantized(tflite, preprocess, spec.name).outputs)
+        calibrated = Comparison(labels, as_float.predictions, untuned.predictions)
         progress(Progress("tune"))
         network = QuantizedNetwork(spec, model, preprocess.real(calibration))
         saved = checkpoint.with_stem(f"{checkpoint.stem}-qat") if checkpoint else None
@@ -195,6 +188,20 @@ class _Jury:
 
     def _errors(self, images: NDArray[np.uint8], outputs: NDArray[Any]) -> NDArray[np.float64]:
         return reconstruction_errors(self.preprocess.real(self.preprocess.resize(images)), outputs)
+
+
+def _jury(spec: zoo.ModelSpec, dataset: Dataset, evaluated: int | None, seed: int) -> _Jury:
+    """`evaluated` samples of each split, drawn by `seed`; None takes as many as half a minute allows."""
+    count = evaluated or max(_LEAST_EVALUATED, _EVALUATION_MACS // zoo.footprint(zoo.describe(spec)).macs)
+    test, validation = (_some(split, count, (seed, _EVALUATION_STREAM)) for split in (dataset.test, dataset.validation))
+    return _Jury(preprocess_of(spec), test, validation)
+
+
+def _by_calibration(spec: zoo.ModelSpec, model: Any, calibration: NDArray[np.uint8]) -> bytes:
+    """The .tflite of a trained `model`, its ranges those of the `calibration` images at the input size."""
+    export = zoo.build(spec, batch_size=1, softmax=True)
+    export.set_weights(model.get_weights())
+    return quantize(export, calibration, preprocess_of(spec))
 
 
 class _Quantized:

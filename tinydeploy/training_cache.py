@@ -101,6 +101,23 @@ def load(folder: Path) -> Trained | None:
 
 def store(folder: Path, model: TrainedModel) -> Trained:
     """Keep `model`; training.json comes last and so marks a whole entry."""
+    facts = _facts(model)
+    samples = io.BytesIO()
+    np.savez(samples, inputs=model.test_inputs, labels=model.test_labels, outputs=model.test_outputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    half = folder / f"half-{os.getpid()}.keras"  # another process may store the same network
+    model.network.save(half)
+    half.replace(folder / FLOAT_MODEL)
+    write_if_changed(folder / "model.tflite", model.tflite)
+    write_if_changed(folder / "samples.npz", samples.getvalue())
+    write_if_changed(folder / "training.json", (json.dumps(facts, indent=1) + "\n").encode())
+    # Read back, so that a first and a later build see just the same.
+    again = json.loads(json.dumps(facts))
+    return Trained(model.tflite, model.test_inputs, model.test_labels, model.test_outputs, again)
+
+
+def _facts(model: TrainedModel) -> dict[str, Any]:
+    """How `model` came to be and how good it is, as plain JSON values."""
     from tinydeploy.tflite import read_model
 
     graph = read_model(model.tflite, model.spec.name)
@@ -112,7 +129,7 @@ def store(folder: Path, model: TrainedModel) -> Trained:
         confidences = (model.test_outputs.max(axis=-1).astype(np.float64) + 128) / 256
     else:
         confidences = np.abs(np.log(np.maximum(found.errors, _LEAST_ERROR) / max(found.limit, _LEAST_ERROR)))
-    facts = {
+    return {
         "spec": asdict(model.spec),
         "classes": list(model.class_names),
         "preprocess": dict(model.preprocess.to_manifest()),
@@ -143,15 +160,3 @@ def store(folder: Path, model: TrainedModel) -> Trained:
         "noise": [asdict(layer) for layer in model.noise],
         "warnings": list(model.warnings),
     }
-    samples = io.BytesIO()
-    np.savez(samples, inputs=model.test_inputs, labels=model.test_labels, outputs=model.test_outputs)
-    folder.mkdir(parents=True, exist_ok=True)
-    half = folder / f"half-{os.getpid()}.keras"  # another process may store the same network
-    model.network.save(half)
-    half.replace(folder / FLOAT_MODEL)
-    write_if_changed(folder / "model.tflite", model.tflite)
-    write_if_changed(folder / "samples.npz", samples.getvalue())
-    write_if_changed(folder / "training.json", (json.dumps(facts, indent=1) + "\n").encode())
-    # Read back, so that a first and a later build see just the same.
-    again = json.loads(json.dumps(facts))
-    return Trained(model.tflite, model.test_inputs, model.test_labels, model.test_outputs, again)

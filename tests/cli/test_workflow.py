@@ -38,10 +38,11 @@ def test_its_commands_measure_a_pull_request(tmp_path: Path) -> None:
         GITHUB_STEP_SUMMARY=str(summary),
         PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )
+    assert job["defaults"]["run"]["shell"] == "bash"
     commands = [step["run"] for step in job["steps"] if "run" in step]
     assert commands[0] == "pip install 'tinydeploy[virtual,oracle]'"
     for command in commands[1:]:
-        # As GitHub runs them.
+        # As GitHub runs them with that shell.
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
             cwd=tmp_path,

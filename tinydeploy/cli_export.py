@@ -22,7 +22,8 @@ from tinydeploy.optimize import OPTIMIZE
     "cores",
     multiple=True,
     help="A core with sources of its own, beside the portable ones; may be given again. "
-    "The project's, or m4 and m0plus for a .tflite, when left out; `portable` alone leaves them away.",
+    "When left out the project's, or m4 and m0plus for a .tflite, and none for esp-idf; `portable` alone stands for "
+    "none.",
 )
 @click.option("--version", default="1.0.0", show_default=True, help="The library's version.")
 @click.option("--author", default=None, help="'Name <mail>', for ecosystems that ask for it.")

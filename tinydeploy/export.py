@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tinydeploy import __version__
 from tinydeploy.codegen import environment, generate
 from tinydeploy.compiler import Program, compile_graph
-from tinydeploy.ecosystems import ECOSYSTEMS
+from tinydeploy.ecosystems import ECOSYSTEMS, WITHOUT_CORTEX_M
 from tinydeploy.errors import OutputError, UsageError
 from tinydeploy.export_sources import choose_cores, core_choice, library_sources
 from tinydeploy.firmware import write_if_changed
@@ -41,8 +41,9 @@ AUTHOR = "nobody yet <nobody@example.com>"
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """What to export. `source` is a .tflite or a project folder, `cores` those that get sources of their own beside
-    the portable ones; an empty tuple stands for the project's core, or an M4 and an M0+. `name` is the library's, its
-    header's and the prefix of all its symbols; the model's when it is None."""
+    the portable ones; an empty tuple stands for the project's core, or an M4 and an M0+, or none where the ecosystem's
+    chips are no Cortex-M. `name` is the library's, its header's and the prefix of all its symbols; the model's when it
+    is None."""
 
     source: Path
     ecosystem: str
@@ -85,7 +86,8 @@ def export(request: ExportRequest) -> Library:
     """
     _check(request)
     source = _read(request.source)
-    cores = choose_cores(request.cores or source.cores)
+    usual = () if request.ecosystem in WITHOUT_CORTEX_M else source.cores
+    cores = choose_cores(request.cores or usual)
     programs = [
         compile_graph(source.graph, core, optimize=request.optimize, stream_input=request.stream_input)
         for core in (*cores, None)
@@ -191,6 +193,8 @@ def _context(
             {"choice": choice, "arena_bytes": program.plan.arena_bytes, "constants_bytes": program.constants_bytes}
             for choice, program in zip(choices, programs, strict=True)
         ],
+        "float_output": expected.dtype.kind == "f",
+        "fpu": any(program.core is not None and program.core.fpu != "none" for program in programs),
         "mve": any(program.core is not None and program.core.mve for program in programs),
         "conditional": [choice for choice in choices if choice.condition is not None],
         "c_files": sorted(path for path in sources if path.endswith(".c")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -80,16 +81,36 @@ def test_the_idf_component_manager_takes_the_manifests(library: Libraries, tmp_p
     folder = library("esp-idf")
     manifests = [folder / "idf_component.yml", folder / "examples/sample/main/idf_component.yml"]
     run([compote, "manifest", "lint", *manifests], tmp_path)
+    shutil.copytree(folder, tmp_path / "kws")
+    run([compote, "-W", "component", "pack", "--name", "kws"], tmp_path / "kws")
+    assert (tmp_path / "kws/dist/kws_1.0.0.tgz").is_file()
+    assert (tmp_path / "kws/dist/kws_1.0.0_examples.tgz").is_file()
 
 
 def test_kconfig_reads_the_zephyr_module(library: Libraries) -> None:
     kconfiglib = pytest.importorskip("kconfiglib")
     folder = library("zephyr")
-    symbol = kconfiglib.Kconfig(str(folder / "zephyr/Kconfig")).syms["KWS"]
-    symbol.set_value("y")
-    assert symbol.str_value == "y"
+    symbols = kconfiglib.Kconfig(str(folder / "zephyr/Kconfig")).syms
+    symbols["KWS"].set_value("y")
+    assert symbols["KWS"].str_value == "y"
     assert "CONFIG_KWS=y" in (folder / "samples/kws/prj.conf").read_text()
     assert "if(CONFIG_KWS)" in (folder / "CMakeLists.txt").read_text()
+
+
+@pytest.mark.parametrize("has_fpu", ["y", "n"])
+def test_the_zephyr_module_switches_the_fpu_on(has_fpu: str, library: Libraries, tmp_path: Path) -> None:
+    """Without CONFIG_FPU, Zephyr compiles for a Cortex-M4 without one: its kernels would take several times as long."""
+    kconfiglib = pytest.importorskip("kconfiglib")
+    kernel = {"FPU": "CPU_HAS_FPU", "FPU_SHARING": "FPU"}
+    (tmp_path / "Kconfig").write_text(
+        f"config CPU_CORTEX_M\n\tdef_bool y\nconfig CPU_HAS_FPU\n\tdef_bool {has_fpu}\n"
+        + "".join(f'config {name}\n\tbool "{name}"\n\tdepends on {needed}\n' for name, needed in kernel.items())
+        + f'source "{library("zephyr")}/zephyr/Kconfig"\n'
+    )
+    kconfig = kconfiglib.Kconfig(str(tmp_path / "Kconfig"))
+    assert [kconfig.syms[name].str_value for name in kernel] == ["n", "n"]
+    kconfig.load_config(str(library("zephyr") / "samples/kws/prj.conf"))
+    assert [kconfig.syms[name].str_value for name in kernel] == [has_fpu, has_fpu]
 
 
 def test_the_zephyr_module_names_what_is_there(library: Libraries) -> None:
@@ -200,7 +221,9 @@ def test_every_library_says_how_to_use_it(ecosystem: str, library: Libraries) ->
     text = (library(ecosystem) / "README.md").read_text()
     assert text.startswith("# kws\n")
     assert "kws_invoke(input, output);" in text
-    assert "| `src/m4` | Cortex-M4 |" in text
+    assert "| `src/portable` | any" in text
+    # Chips without a Cortex-M compile nothing else, and are told nothing of its FPU.
+    assert ("| `src/m4` | Cortex-M4 |" in text) == ("registers" in text) == (ecosystem != "esp-idf")
     assert "{{" not in text
     for path in library(ecosystem).rglob("*"):
         assert "__name__" not in path.name

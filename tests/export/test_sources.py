@@ -175,6 +175,22 @@ def test_the_machine_chooses_the_sources(cpu: str | None, chosen: str, model: Pa
     assert text.split("CHOSEN")[-1].split() == [str(numbers[chosen])]
 
 
+@pytest.mark.parametrize(
+    ("machine", "sentence"),
+    [
+        ("avr-freestanding", "needs a processor with an int of 32 bits"),
+        ("powerpc-freestanding-eabi", "needs a little-endian processor"),
+    ],
+)
+def test_a_machine_that_would_compute_something_else_is_told(
+    machine: str, sentence: str, library: Callable[[str], Path]
+) -> None:
+    header = library("arduino") / "src" / "kws_core.h"
+    done = subprocess.run([*ZIG, "cc", "-target", machine, "-E", str(header)], capture_output=True, check=False)
+    assert done.returncode != 0
+    assert f"kws {sentence}" in done.stderr.decode()
+
+
 def test_every_core_can_be_chosen() -> None:
     """A new core says here by what macros a compiler knows it."""
     for name in CORES:
@@ -190,7 +206,10 @@ def test_names_in_strings_stay() -> None:
 
 
 def test_what_assembly_calls_keeps_its_name_in_cpp() -> None:
-    text = 'static void td_f(void) {\n    __asm volatile("bl td_g\\n");\n}\n__attribute__((used)) static void td_g(int x) {\n'
+    text = (
+        'static void td_f(void) {\n    __asm volatile("bl td_g\\n");\n}\n'
+        "__attribute__((used)) static void td_g(int x) {\n"
+    )
     assert label(rename(text, "kws")) == (
         'static void kws_td_f(void) {\n    __asm volatile("bl kws_td_g\\n");\n}\n'
         'static void kws_td_g(int x) __asm__("kws_td_g");\n__attribute__((used)) static void kws_td_g(int x) {\n'

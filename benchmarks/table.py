@@ -23,15 +23,16 @@ from rich.text import Text
 
 from benchmarks.goals import FIGURES, GOALS, TFLM, TFLM_SOURCE, Figure, Goal, Line, lines
 from benchmarks.measuring import ROOT, Row, measure, measure_core
-from tinydeploy.boards import load_board
 from tinydeploy.errors import TinydeployError, UsageError
 from tinydeploy.firmware import write_if_changed
 from tinydeploy.tables import print_report, table
 from tinydeploy.toolchain import Toolchain
 
 GOAL_TOOLCHAIN: Toolchain = "zig"
-# A Cortex-M4 and a Cortex-M7: the cores that the goals are for.
+# A Cortex-M4 and a Cortex-M7 whose flash is known: models are compiled for it (docs/CHOICES.md).
 BOARDS = ("nucleo_l4r5zi", "stm32f746")
+# The goals are for the core at zero wait states: models are compiled for chips whose flash nothing is known of.
+GOAL_BOARDS: Mapping[str, str] = {"m4": "nucleo_f411re", "m7": "nucleo_f767zi"}
 _SHORT: Mapping[Figure, str] = {
     "instructions": "insn",
     "cycles": "cycles",
@@ -44,7 +45,8 @@ def goal_figures(goal: Goal, rows: Iterable[Row]) -> dict[Figure, int] | None:
     """What `rows` say of a goal; None where it was not measured."""
     for row in rows:
         m = row.measurement
-        if (m.model, m.core, row.toolchain, row.options) == (goal.model, goal.core, GOAL_TOOLCHAIN, goal.options):
+        measured = (m.model, m.board, row.toolchain, row.options)
+        if measured == (goal.model, GOAL_BOARDS.get(goal.core), GOAL_TOOLCHAIN, goal.options):
             values: dict[Figure, int | None] = {figure: getattr(m, figure) for figure in FIGURES}
             values["cycles"] = row.zero_wait_cycles
             return {figure: value for figure, value in values.items() if value is not None}
@@ -96,6 +98,7 @@ def goals_report(goals: Sequence[Line]) -> Group:
     met = sum(line.met for line in goals)
     notes = [
         f"{met} of {len(goals)} targets are met. On the M4, with zig and default options, where nothing else is said.",
+        "Compiled as for any M4: for chips whose flash is known, what their wait states cost counts too.",
         "insn: instructions of one inference, counted exactly; cycles: an estimate by the M4's rules without",
         "wait states. TFLM: TensorFlow Lite Micro with CMSIS-NN at its best, model included.",
         "RAM: arena, state and stack. flash: the model's code and constants.",
@@ -112,13 +115,12 @@ def _verdict(line: Line) -> str:
 
 
 def comparison_report(rows: Sequence[Row]) -> Group:
-    """The table of time, the table of memory, and what the columns are; default options only."""
+    """The table of time, the table of memory, and what the columns are."""
     texts = ("model", "board", "toolchain")
     time = table(texts, ("instructions", "TFLM's", "ratio", "cycles", "ms"))
     memory = table(texts, ("flash B", "TFLM's", "RAM B", "TFLM's", "all flash B", "all RAM B"))
     for row in rows:
-        if not row.options:
-            _add_comparison(row, time, memory)
+        _add_comparison(row, time, memory)
     estimates = sorted({f"  {row.measurement.board}: {row.measurement.cycle_model}" for row in rows})
     notes = [
         "Where nothing else is said every output equals TFLite Micro's, bit for bit. Instructions are counted exactly;",
@@ -150,16 +152,17 @@ def _number(value: int | None) -> str:
 def _plan(
     models: Sequence[Path], boards: Sequence[str], toolchains: Sequence[Toolchain], goals_only: bool
 ) -> Iterable[tuple[Path, str, Toolchain, Mapping[str, Any]]]:
-    """What is built: model, board, toolchain, options."""
-    cores = {board: load_board(board).core.name for board in boards}
+    """What is built: model, board, toolchain, options; for the goals, unless some of the boards alone are wanted."""
+    with_goals = GOAL_TOOLCHAIN in toolchains and boards == BOARDS
     for model in models:
-        for board in boards:
-            wanted = [goal for goal in GOALS if (goal.model, goal.core) == (model.stem, cores[board])]
-            for toolchain in toolchains:
-                options: list[Mapping[str, Any]] = [] if goals_only else [{}]
-                if toolchain == GOAL_TOOLCHAIN:
-                    options += [goal.options for goal in wanted if goal.options not in options]
-                yield from ((model, board, toolchain, chosen) for chosen in options)
+        if not goals_only:
+            yield from ((model, board, toolchain, {}) for board in boards for toolchain in toolchains)
+        for core, board in GOAL_BOARDS.items() if with_goals else ():
+            options: list[Mapping[str, Any]] = []
+            for goal in GOALS:
+                if (goal.model, goal.core) == (model.stem, core) and goal.options not in options:
+                    options.append(goal.options)
+            yield from ((model, board, GOAL_TOOLCHAIN, chosen) for chosen in options)
 
 
 def measure_all(
@@ -172,10 +175,9 @@ def measure_all(
         click.echo(f"{model.stem} for {board} with {toolchain}{chosen}", err=True)
         rows.append(measure(model, board, toolchain, options))
     found = {goal.name: figures for goal in GOALS if (figures := goal_figures(goal, rows)) is not None}
-    with_board = {load_board(board).core.name for board in BOARDS}
     by_name = {model.stem: model for model in models}
     for goal in GOALS:
-        if goal.core not in with_board and goal.model in by_name and GOAL_TOOLCHAIN in toolchains:
+        if goal.core not in GOAL_BOARDS and goal.model in by_name and GOAL_TOOLCHAIN in toolchains:
             click.echo(f"{goal.name}", err=True)
             counted = measure_core(by_name[goal.model], goal.core, goal.options)
             found[goal.name] = {"instructions": counted.instructions, "cycles": counted.cycles}
@@ -210,7 +212,8 @@ def main(
             rows, goals = measure_all(models, boards or BOARDS, toolchains, goals_only)
         reports = [goals_report(goals)] if goals else []
         if not goals_only:
-            reports += [comparison_report(rows)]
+            wanted = boards or BOARDS
+            reports += [comparison_report([r for r in rows if r.measurement.board in wanted and not r.options])]
         print_report(Group(*(part for report in reports for part in (report, ""))))
         if target:
             write_if_changed(target, rows_json(rows, goals).encode())

@@ -14,16 +14,14 @@ from dataclasses import replace
 from tinydeploy.boards import Board
 from tinydeploy.compiler import Program
 from tinydeploy.constants_place import Site, constants_cycles, gap, place_constants, site_of
-from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Implementation, KernelForm
 from tinydeploy.kernels.matrix import conv, fully_connected
 from tinydeploy.kernels.matrix_cycles import has_cycles, matrix_cycles
 from tinydeploy.kernels.matrix_form import CHOICES
-from tinydeploy.ops.base import Op
 from tinydeploy.ops.conv import Conv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.optimize import Optimize
-from tinydeploy.plan import plan_memory
+from tinydeploy.plan import Step, plan_memory
 
 _TEMPLATE = "td_conv_s8_dsp"
 # What another form must save; predictions are off by about one per cent.
@@ -42,7 +40,7 @@ def choose_forms(program: Program, board: Board, optimize: Optimize) -> Program:
         return program
     steps = []
     for number, step in enumerate(program.steps):
-        forms = _forms(step.op, step.implementation, program.graph, optimize)
+        forms = _forms(program, step, optimize)
         costs = {name: _cycles(program, number, form, site) for name, form in forms.items()}
         if len(costs) > 1:
             own, best = next(iter(costs)), min(costs, key=costs.__getitem__)
@@ -55,9 +53,11 @@ def choose_forms(program: Program, board: Board, optimize: Optimize) -> Program:
     return replace(program, steps=tuple(steps), plan=plan)
 
 
-def _forms(op: Op, own: Implementation, graph: Graph, optimize: Optimize) -> dict[str, Implementation]:
-    """The forms of a step's kernel by name, its own first; nothing where they have no count."""
-    if own.template != _TEMPLATE or "out_pitch" in own.shape or not has_cycles(own.shape):
+def _forms(program: Program, step: Step, optimize: Optimize) -> dict[str, Implementation]:
+    """The forms of a step's kernel by name, its own first; nothing where they have no count, or where the step has to
+    do with parts of wider tensors, for which `select` gives no kernels."""
+    op, own, graph = step.op, step.implementation, program.graph
+    if own.template != _TEMPLATE or not has_cycles(own.shape) or {*op.inputs, op.output} & program.plan.pitches.keys():
         return {}
     choices = CHOICES[optimize]
     forms = {"as on any board": own}

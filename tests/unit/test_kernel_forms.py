@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.net import Net
+from support.net_ops import concatenate
 from support.speed_models import RELU6, SPEED_MODELS
 
 from tinydeploy.boards import load_board
@@ -69,3 +70,15 @@ def test_other_boards_keep_the_forms_of_their_core(board: str) -> None:
     described = load_board(board)
     plain = compile_graph(read_model(no_room(), "net"), described.core)
     assert choose_forms(plain, described, "balanced") is plain
+
+
+def test_parts_of_wider_tensors_keep_the_form_that_writes_them() -> None:
+    net = Net(1)
+    x = net.conv(net.input((1, 6, 7, 8)), 8, (1, 1))
+    joined = concatenate(net, [net.conv(x, width, (1, 1), scale=0.05, zero_point=-3) for width in (24, 40)])
+    plain = program(net.done(net.conv(joined, 5)))
+    chosen = choose_forms(plain, L4R5, "balanced")
+    assert plain.plan.pitches
+    for before, after in zip(plain.steps, chosen.steps, strict=True):
+        if before.op.output in plain.plan.pitches:
+            assert after.implementation is before.implementation

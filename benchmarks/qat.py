@@ -65,14 +65,17 @@ def measured(case: Case, seed: int) -> tuple[float, float, float]:
     from tinydeploy.train import train_and_quantize
 
     data = datasets.load("digits")
-    data = dataclasses.replace(data, recipe=dataclasses.replace(data.recipe, learning_rate=case.learning_rate))
+    # A recipe of its own: what was measured stays comparable when the digits get a better one.
+    distortion = datasets.Augmentation(shift=0.08, rotation=12, zoom=0.12, background=0)
+    recipe = datasets.Recipe(case.epochs, case.learning_rate, distortion, label_smoothing=0.1)
+    data = dataclasses.replace(data, recipe=recipe)
     if case.dark:
         splits = {
             name: in_the_dark(getattr(data, name), at) for at, name in enumerate(("train", "validation", "test"), 1)
         }
         data = dataclasses.replace(data, **splits)
     spec = zoo.ModelSpec(case.arch, case.alpha, case.input_size, 1, 10)
-    model = train_and_quantize(spec, data, epochs=case.epochs, seed=seed, qat_epochs=case.qat_epochs)
+    model = train_and_quantize(spec, data, seed=seed, qat_epochs=case.qat_epochs)
     assert model.calibrated is not None
     return model.float_accuracy, model.calibrated.int8_accuracy, model.int8_accuracy
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tinydeploy import datasets, oracle, zoo
-from tinydeploy.datasets import Dataset, Split
+from tinydeploy.datasets import Augmentation, Dataset, Recipe, Split
 from tinydeploy.errors import UsageError
 from tinydeploy.graph import Graph
 from tinydeploy.progress import Progress
@@ -122,9 +122,11 @@ def test_what_is_only_moved_or_chosen_shares_its_scale() -> None:
 def digits() -> Dataset:
     every = datasets.load("digits")
     few = Split(every.train.images[:192], every.train.labels[:192])
-    return dataclasses.replace(every, train=few, recipe=dataclasses.replace(every.recipe, learning_rate=1e-2))
+    return dataclasses.replace(every, train=few, recipe=RECIPE)
 
 
+DISTORTION = Augmentation(shift=0.08, rotation=12, zoom=0.12, background=0)
+RECIPE = Recipe(epochs=6, learning_rate=1e-2, augmentation=DISTORTION, label_smoothing=0.1)
 SMALL = zoo.ModelSpec("resnet", 0.25, 8, 1, 10)
 
 
@@ -177,7 +179,7 @@ def spread(model: Any, factor: float) -> None:
 @pytest.mark.slow
 def test_half_of_what_calibration_loses_comes_back() -> None:
     data = datasets.load("digits")
-    data = dataclasses.replace(data, recipe=dataclasses.replace(data.recipe, learning_rate=1e-2))
+    data = dataclasses.replace(data, recipe=RECIPE)
     preprocess = preprocess_of(SMALL)
     model, _ = train(SMALL, data, epochs=6, seed=1)
     spread(model, 128.0)

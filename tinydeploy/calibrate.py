@@ -164,15 +164,11 @@ def _chip_text(stored: Stored) -> str:
 
 
 def _require_same_caches(files: Sequence[Stored], start: Silicon) -> None:
-    from tinydeploy.virtual.fitting import constants
+    from tinydeploy.virtual.fitting import cache_sizes, constants
 
-    shapes = {
-        name: (shape.sets, shape.ways, shape.line_bytes, shape.sector_bytes)
-        for name, shape in (("data_cache", start.data), ("fetch_cache", start.fetch))
-        if shape is not None
-    }
+    sizes = cache_sizes(start)
     for one in files:
-        if one.counted.caches != shapes or not constants(start).keys() <= one.counted.counts.keys():
+        if one.counted.caches != sizes or not constants(start).keys() <= one.counted.counts.keys():
             raise UsageError(
                 f"{one.path} was counted with other caches or events than the constants {start.name} have; measure "
                 "again with this tinydeploy"

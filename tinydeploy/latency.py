@@ -14,6 +14,8 @@ from pathlib import Path
 ON_DEVICE = "measured: counted by the device's cycle counter"
 # Rules at zero wait states against the published latencies of the five chips of docs/SILICON.md.
 _UNCALIBRATED = "uncalibrated; on chips that were measured such rules were 7 to 12 % off on average, 30 % at worst"
+# tests/virtual/test_cost_model.py holds it to that.
+_COST_MODEL = "cost model, not run, within 10 % of the virtual board's cycles"
 _CONSTANTS = Path(__file__).parent / "virtual" / "silicon"
 
 
@@ -48,7 +50,7 @@ def by_cost_model(part: str, core_title: str, *, is_calibrated: bool) -> str:
     """The origin of cycles that the cost model predicts: as a virtual board would, which has not run the network."""
     shipped = _shipped(part) if is_calibrated else None
     board = shipped or by_rules(f"the {core_title}'s rules, zero wait states (estimate)")
-    return f"cost model, not run, within 10 % of the virtual board's cycles, which are by {board}"
+    return f"{_COST_MODEL}, which are by {board}"
 
 
 def by_constants_that_ship(part: str) -> str | None:
@@ -59,7 +61,7 @@ def by_constants_that_ship(part: str) -> str | None:
 
 def by_scaled_cost_model(factor: float, statement: str) -> str:
     """The same, scaled to constants of one's own."""
-    return f"cost model, not run, scaled by {factor:.3g} to {statement}"
+    return f"{_COST_MODEL}, scaled by {factor:.3g} to those by {statement}"
 
 
 def origins(labelled: Iterable[tuple[str, str | None]]) -> list[str]:

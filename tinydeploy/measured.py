@@ -34,7 +34,6 @@ FORMAT = 1
 _HEADER = "# From `tinydeploy bench PORT --save`: what a board measured, and what the virtual board predicts.\n"
 # Raised when the virtual board's rules change what a count means, so that older counts are not taken for new ones.
 _COUNTED_BY = 2
-_CACHES = ("data_cache", "fetch_cache")
 
 Value = str | int | float
 Shape = tuple[int, int, int, int]
@@ -94,16 +93,17 @@ def predict(project: Project, constants: Path | None = None) -> tuple[Measuremen
 
 
 def _run(project: Project, silicon: Silicon) -> tuple[Measurement, Counted]:
-    from tinydeploy.virtual.fitting import counts, rules_cycles
+    from tinydeploy.virtual.fitting import cache_sizes, counts, rules_cycles
 
     with connected(project, constants=silicon) as session:
         assert isinstance(session.transport, VirtualTransport)
         tally = session.transport.board.tally(INVOKE_SYMBOL)
         predicted = bench(project, session, read_image(project.elf), count=2)
         about = session.about()
+    if predicted.interrupted:
+        raise KeyboardInterrupt
     assert tally.edges is not None
     board = project_board(project.folder, project.board)
-    shapes = {name: shape for name, shape in zip(_CACHES, (silicon.data, silicon.fetch), strict=True) if shape}
     return predicted, Counted(
         board.part,
         board.clock.flash_wait_states,
@@ -111,7 +111,7 @@ def _run(project: Project, silicon: Silicon) -> tuple[Measurement, Counted]:
         about.model_flags if about else "",
         rules_cycles(tally.edges, board.core),
         counts(tally.edges, tally.traffic, silicon),
-        {name: (one.sets, one.ways, one.line_bytes, one.sector_bytes) for name, one in shapes.items()},
+        cache_sizes(silicon),
     )
 
 

@@ -72,7 +72,7 @@ def test_the_cost_model_is_scaled(saved: Path, tmp_path: Path) -> None:
         assert "cost model, not run" in out
         found.append(json.loads((tmp_path / "i.json").read_text()))
     assert found[1]["cycles"] == 2 * found[0]["cycles"]
-    assert "scaled by 2 to STM32L4R5" in found[1]["cycle_model"]
+    assert "scaled by 2 to those by STM32L4R5" in found[1]["cycle_model"]
 
 
 def test_nothing_is_written_unless_asked(saved: Path, tmp_path: Path) -> None:

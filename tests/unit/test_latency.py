@@ -161,7 +161,7 @@ def test_the_cost_model_names_what_it_stands_for() -> None:
     assert network().cycles == NETWORK.cycles
     twice = scaled(NETWORK, 2.0, "mine")
     assert (twice.cycles, twice.latency_ms) == (2 * NETWORK.cycles, 2 * NETWORK.latency_ms)
-    assert twice.cycle_model == "cost model, not run, scaled by 2 to mine"
+    assert twice.cycle_model.endswith("within 10 % of the virtual board's cycles, scaled by 2 to those by mine")
 
 
 def test_origins_are_told_once() -> None:

@@ -82,6 +82,12 @@ def with_constants(silicon: Silicon, chosen: Mapping[str, float]) -> Silicon:
     return replace(silicon, cycles={event: chosen[event] for event in silicon.cycles}, data=data, fetch=fetch)
 
 
+def cache_sizes(silicon: Silicon) -> dict[str, tuple[int, int, int, int]]:
+    """Sets, ways, bytes of a line and of a sector of each cache: with others, accesses are counted otherwise."""
+    caches = zip(_CACHES, (silicon.data, silicon.fetch), strict=True)
+    return {name: (c.sets, c.ways, c.line_bytes, c.sector_bytes) for name, c in caches if c is not None}
+
+
 def predicted(counted: Counts, chosen: Mapping[str, float]) -> float:
     """Cycles of what was counted."""
     return counted["straight"] + sum(counted[name] * value for name, value in chosen.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
@@ -36,5 +36,14 @@ def constants_report(choices: Sequence[Mapping[str, Any]], cycle_model: str | No
     in_flash = sum(choice["cycles"]["flash"] for choice in choices)
     made.add_section()
     made.add_row("", "in all", "", f"{sum(c['size_bytes'] for c in choices):,}", f"{in_flash:,}", "", "")
-    chosen = f"As chosen: {now:,} cycles, {in_flash - now:,} fewer than all in flash.\ncycles: {cycle_model}"
-    return "", Text(_NOTE), "", made, Text(chosen)
+    chosen = f"As chosen: {now:,} cycles, {in_flash - now:,} fewer than all in flash."
+    return "", Text(_NOTE), "", made, Text("\n".join((chosen, *_forms(choices), f"cycles: {cycle_model}")))
+
+
+def _forms(choices: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for every step whose kernel has another form here than on any board: the first of its forms."""
+    for choice in choices:
+        form, cycles = choice["form"], choice["form_cycles"]
+        usual = next(iter(cycles), None)
+        if form != usual:
+            yield f"Step {choice['step']}: {form}, {cycles[form]:,} cycles predicted; {usual} {cycles[usual]:,}."

@@ -86,13 +86,20 @@ def calibrate(files: Sequence[Stored], start: Silicon, name: str) -> Calibration
     silicon = replace(
         with_constants(start, after),
         name=name,
-        chip=start.chip if is_own else one.counted.part,
+        chip=start.chip if is_own else _chip_of(one.counted.part),
         core_hz=one.core_hz,
         wait_states=one.counted.wait_states,
         band=_band(left_out[method]) if has_band else None,
         cost_factor=_rounded(math.prod(ratios) ** (1 / len(ratios))),
     )
     return Calibration(start, silicon, is_own, method, {key: (before[key], after[key]) for key in before}, rows)
+
+
+def _chip_of(part: str) -> str:
+    """The chip without the letters of its package, as the virtual board names it."""
+    from tinydeploy.virtual.chips import CHIPS
+
+    return next((chip.part for chip in CHIPS if part.startswith(chip.part)), part)
 
 
 def _scaled(known: Sequence[Stored], before: Constants) -> Constants:

@@ -176,13 +176,24 @@ def test_cmake_lists_name_every_source(ecosystem: str, library: Libraries) -> No
 
 
 def test_arduino_has_what_its_specification_asks_for(library: Libraries) -> None:
-    """Arduino Library Specification 1.5: the fields that must be there, and the folder layout."""
+    """Arduino library specification, "Library metadata" and "Layout of folders and files", and what arduino-lint makes
+    of it for a library that is published (its rules LP010 to LP052, LS008, LD001 and LD003)."""
     folder = library("arduino")
     fields = dict(line.split("=", 1) for line in (folder / "library.properties").read_text().splitlines())
-    needed = ("name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures")
-    assert all(fields[name] for name in needed)
+    needed = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures"}
+    assert fields.keys() == needed | {"includes"}
+    assert all(fields.values())
+    assert re.fullmatch(r"(?!arduino)[a-z][a-z0-9_]{0,31}", fields["name"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"])
+    assert not fields["maintainer"].lower().startswith("arduino")
+    assert fields["sentence"] not in fields["paragraph"]
+    assert fields["category"] == "Data Processing"
+    assert re.fullmatch(r"https://[\w./-]+", fields["url"])
+    assert fields["includes"] == f"{fields['name']}.h"
     assert (folder / "src" / fields["includes"]).is_file()
-    (sketch,) = folder.glob("examples/*/*.ino")
+    assert (folder / "README.md").is_file()
+    (sketch,) = folder.rglob("*.ino")
+    assert sketch.parent.parent == folder / "examples"
     assert sketch.stem == sketch.parent.name
     for line in (folder / "keywords.txt").read_text().splitlines():
         assert re.fullmatch(r"\w+\t(KEYWORD1|KEYWORD2|LITERAL1)", line)

@@ -10,6 +10,7 @@ import pytest
 from export.conftest import model_bytes
 from support.cli import refused, succeeds
 from support.link.projects import project_files
+from support.net import Net
 
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import compile_graph
@@ -67,6 +68,15 @@ def test_owner_and_version_go_where_the_ecosystem_has_them(model: Path) -> None:
     assert "url=https://example.org/kws\n" in properties
     (author,) = json.loads(made["platformio"]["library.json"])["authors"]
     assert author == {"name": 'Ann "A" Other', "email": "ann@example.org", "maintainer": True}
+
+
+def test_real_outputs_are_printed_where_printf_has_to_be_told(tmp_path: Path) -> None:
+    net = Net(5)
+    path = tmp_path / "real.tflite"
+    path.write_bytes(net.done(net.dequantize(net.fully_connected(net.input((1, 8)), 4))))
+    files = export(ExportRequest(path, "zephyr", name="real", cores=("portable",))).files
+    assert 'printf("output %d: %g\\n", i, (double)output[i]);' in files["samples/real/src/main.c"]
+    assert "CONFIG_REQUIRES_FLOAT_PRINTF=y\n" in files["samples/real/prj.conf"]
 
 
 def test_the_command_writes_the_library(model: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 from support.link.devices import device_on_a_pty
 from support.link.projects import build_native, small_model, write_project
 from support.measurements import predicted
+from support.reports import rendered
 
 from tinydeploy.bench import ON_DEVICE, Layer, bench
 from tinydeploy.errors import MismatchError, UsageError
@@ -25,7 +24,6 @@ from tinydeploy.project import Project
 from tinydeploy.report import (
     measurement_json,
     measurement_report,
-    print_report,
     verification_json,
     verification_report,
 )
@@ -74,12 +72,6 @@ def broken(project: Project, step: int, offset: int, folder: Path) -> Path:
             assert count == 1
         (model / path.name).write_text(text)
     return build_native(dataclasses.replace(project, folder=folder))
-
-
-def rendered(report: object) -> str:
-    out = io.StringIO()
-    print_report(report, Console(file=out, highlight=False))  # type: ignore[arg-type]
-    return out.getvalue()
 
 
 class TestBench:

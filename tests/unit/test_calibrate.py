@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from support.reports import rendered
 
 pytest.importorskip("unicorn")
 
@@ -17,7 +16,6 @@ from tinydeploy.calibrate_report import calibration_json, calibration_report, ca
 from tinydeploy.errors import UsageError
 from tinydeploy.latency import Band
 from tinydeploy.measured import Counted, Stored
-from tinydeploy.tables import print_report
 from tinydeploy.virtual.fitting import constants, predicted, with_constants
 from tinydeploy.virtual.models.silicon import CacheShape, Silicon
 from tinydeploy.virtual.silicon_file import nearest_silicon, read_silicon
@@ -54,9 +52,7 @@ def of_part(number: int, **changes: object) -> Stored:
 
 
 def text(files: list[Stored]) -> str:
-    out = io.StringIO()
-    print_report(calibration_report(calibrate(files, START, "mine")), Console(file=out, highlight=False))
-    return " ".join(out.getvalue().split())
+    return " ".join(rendered(calibration_report(calibrate(files, START, "mine"))).split())
 
 
 def test_more_measurements_than_constants_tell_each() -> None:

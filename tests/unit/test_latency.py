@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from support.measurements import predicted
+from support.reports import rendered
 
 import tinydeploy
 from tinydeploy import zoo
@@ -33,7 +33,6 @@ from tinydeploy.search_report import search_json, search_report
 from tinydeploy.sweep import Fitting, Limits
 from tinydeploy.sweep_plot import sweep_svg
 from tinydeploy.sweep_report import fitting_json, fitting_report, sweep_json, sweep_report
-from tinydeploy.tables import print_report
 
 PACKAGE = Path(tinydeploy.__file__).parent
 ORIGIN = "ORIGIN of the cycles"
@@ -61,12 +60,6 @@ def network() -> Estimate:
 
 NETWORK = network()
 FITTING = Fitting(BOARD.name, Limits(latency_ms=20), (NETWORK,), (), 1)
-
-
-def rendered(report: RenderableType) -> str:
-    out = io.StringIO()
-    print_report(report, Console(file=out, highlight=False))
-    return out.getvalue()
 
 
 # Whatever shows a latency, or cycles.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from support.measurements import predicted
+from support.reports import rendered
 
 from tinydeploy.bench import ON_DEVICE, Layer
 from tinydeploy.errors import BoardError, MismatchError
 from tinydeploy.measured import Counted, comparison_report, measured_toml, read_stored, require_same_image
 from tinydeploy.protocol import About
-from tinydeploy.tables import print_report
 
 PREDICTED = predicted(model='a "quoted" mödel')
 MEASURED = dataclasses.replace(
@@ -70,9 +68,8 @@ def test_the_same_measurement_gives_the_same_bytes() -> None:
 
 
 def test_the_table_says_how_far_off_the_prediction_is() -> None:
-    out = io.StringIO()
-    print_report(comparison_report(MEASURED, PREDICTED), Console(file=out, highlight=False))
-    conv, mean, whole = (line for line in out.getvalue().splitlines() if line.startswith(("conv", "mean", "in all")))
+    lines = rendered(comparison_report(MEASURED, PREDICTED)).splitlines()
+    conv, mean, whole = (line for line in lines if line.startswith(("conv", "mean", "in all")))
     assert conv.split()[-4:] == ["900", "840", "-6.7", "%"]
     assert mean.split()[-3:] == ["-", "110", "-"]
     assert whole.split()[-4:] == ["1,000", "950", "-5.0", "%"]

@@ -22,7 +22,7 @@ def diff_report(diff: Diff, titles: tuple[str, str] = TITLES) -> RenderableType:
     for cells in _rows(diff):
         made.add_row(*cells)
     parts: list[RenderableType] = [Text(_heading(diff, titles)), "", made]
-    if any(layer.cycles is not None for layer in (*diff.old.layers, *diff.new.layers)):
+    if _timed(diff):
         layers = table(("layer", "op"), (*(f"cycles, {title}" for title in titles), "change"))
         for row in diff.layers:
             layers.add_row(*_layer(row))
@@ -38,11 +38,14 @@ def diff_markdown(diff: Diff, titles: tuple[str, str] = TITLES) -> str:
     lines += [""] if diff.failures else []
     lines += [f"| | {titles[0]} | {titles[1]} | change |", "|---|---:|---:|---:|"]
     lines += [_line(cells) for cells in _rows(diff)]
-    lines += ["", *_origins(diff, titles)]
-    lines += ["", "<details><summary>Layers</summary>", ""]
-    lines += [f"| layer | op | cycles, {titles[0]} | cycles, {titles[1]} | change |", "|---|---|---:|---:|---:|"]
-    lines += [_line(_layer(row)) for row in diff.layers]
-    return "\n".join([*lines, "", "</details>", ""])
+    for origin in _origins(diff, titles):
+        lines += ["", origin]
+    if _timed(diff):
+        lines += ["", "<details><summary>Layers</summary>", ""]
+        lines += [f"| layer | op | cycles, {titles[0]} | cycles, {titles[1]} | change |", "|---|---|---:|---:|---:|"]
+        lines += [_line(_layer(row)) for row in diff.layers]
+        lines += ["", "</details>"]
+    return "\n".join([*lines, ""])
 
 
 def diff_json(diff: Diff) -> str:
@@ -60,6 +63,11 @@ def diff_json(diff: Diff) -> str:
         )
         + "\n"
     )
+
+
+def _timed(diff: Diff) -> bool:
+    """Whether either build tells the cycles of its layers."""
+    return any(layer.cycles is not None for layer in (*diff.old.layers, *diff.new.layers))
 
 
 def _heading(diff: Diff, titles: tuple[str, str]) -> str:

@@ -169,6 +169,18 @@ def test_markdown_is_for_a_pull_request() -> None:
     assert lines.count("</details>") == 1
 
 
+def test_markdown_of_builds_without_times_has_no_layers() -> None:
+    bare = new(latency_us=None, cycles=None, cycle_model=None, layers=())
+    lines = diff_markdown(compare(bare, bare, [])).splitlines()
+    assert lines[-1] == "| outputs | all exact | all exact |  |"
+
+
+def test_markdown_gives_each_origin_a_paragraph() -> None:
+    lines = diff_markdown(compare(OLD, new(cycle_model="another"), [])).splitlines()
+    start = lines.index("latency, old: rules of a core")
+    assert lines[start : start + 3] == ["latency, old: rules of a core", "", "latency, new: another"]
+
+
 def test_json_has_everything() -> None:
     stored = json.loads(diff_json(compare(OLD, new(ram_bytes=11_264), [parse_limit("ram>+2%")])))
     assert stored["passed"] is False

@@ -23,7 +23,7 @@ import numpy as np
 
 from tinydeploy import stamp
 from tinydeploy.virtual import VirtualBoard
-from tinydeploy.virtual.fitting import Counts, constants, counts, error_percent, fitted, predicted
+from tinydeploy.virtual.fitting import Counts, cache_sizes, constants, counts, error_percent, fitted, predicted
 from tinydeploy.virtual.models.silicon import Silicon
 from tinydeploy.virtual.silicon_file import silicon_of
 from tinydeploy.virtual.wiring import Setup, setup_named
@@ -135,13 +135,8 @@ def counting_state() -> str:
 def kept(case: Case, out: Path) -> Counts:
     """The counts of `case`, from `out` where they are there."""
     silicon = shipped(case.board)
-    shapes = [
-        (shape.sets, shape.ways, shape.line_bytes, shape.sector_bytes) if shape else None
-        for shape in (silicon.data, silicon.fetch)
-    ]
-    key = stamp.digest(
-        counting_state(), stamp.file_state(case.image), shapes, silicon.unified, silicon.flash_line_waits
-    )
+    facts = (cache_sizes(silicon), silicon.unified, silicon.flash_line_waits)
+    key = stamp.digest(counting_state(), stamp.file_state(case.image), facts)
     place = out / f"{key[:24]}.json"
     if not place.exists():
         counted = inference(case, silicon)

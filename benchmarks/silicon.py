@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from tinydeploy import stamp
+from tinydeploy.cores import CORES
 from tinydeploy.virtual import VirtualBoard
 from tinydeploy.virtual.fitting import Counts, cache_sizes, constants, counts, error_percent, fitted, predicted
 from tinydeploy.virtual.models.silicon import Silicon
@@ -175,7 +176,8 @@ def report(board: str, known: Sequence[tuple[Case, Counts]], refit: bool) -> str
         mega = predicted(counted, chosen) / 1e6
         print(f"{case.release:10}{name:22}{case.measured / 1e6:10.3f} M{mega:10.3f} M{off:+7.1f} %{alone:>10}")
     on_seen = [error_percent(case, counted, chosen) for case, counted in seen]
-    where = f"{silicon.core.upper()}, {silicon.core_hz / 1e6:g} MHz, {silicon.wait_states}"
+    core = CORES[silicon.core].title.removeprefix("Cortex-")
+    where = f"{core}, {silicon.core_hz / 1e6:g} MHz, {silicon.wait_states}"
     return f"| {silicon.chip} | {where} | {summary(on_seen)} | {summary(left_out)} | {summary(unseen)} |"
 
 

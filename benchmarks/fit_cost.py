@@ -15,6 +15,7 @@ import argparse
 import functools
 import json
 import re
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -48,7 +49,8 @@ from tinydeploy.zoo._network import Network  # noqa: E402
 LEAST = 4
 # Cores that run another's kernels by another's cycle rules take its factors; the tests hold them against counts.
 LIKE = {"m33": "m4"}
-MEASURED = tuple(core for core in VIRTUAL_CORES if core not in LIKE)
+ON_QEMU = ("m55",) if shutil.which("qemu-system-arm") else ()
+MEASURED = (*(core for core in VIRTUAL_CORES if core not in LIKE), *ON_QEMU)
 _ODD, _POOLS = 14, 8
 # Every so many of the zoo's networks are run on calibrated chips: two factors need no more.
 CHIP_STEP = 4
@@ -192,35 +194,65 @@ def compiled(core_name: str, name: str) -> tuple[Program, Sources]:
 
 def measure(program: Program, sources: Sources, folder: Path) -> Measured:
     """Every kernel of a network on a bare core, what model_invoke adds, and the size of every file's functions."""
-    from tinydeploy.image import read_image
-    from tinydeploy.virtual.bare import BareCore
-
     core = program.core
     assert core is not None
-    elf = build_model(program, core, folder)
-    bare = BareCore(core, elf)
-    source, target = bare.call("model_input").value, bare.call("model_output").value
-    bare.write(source, random_input(program).tobytes())
-    whole = bare.call("model_invoke", source, target)
-    samples, instructions, cycles, seen = [], 0, 0, set()
-    for step, entry in zip(program.steps, sources.manifest["steps"], strict=True):
+    counted = (_on_virtual_core if core.virtual else _on_qemu)(program, sources, folder)
+    samples, seen = [], set()
+    for step, alone in zip(program.steps, counted.steps, strict=True):
         kernel = step.implementation
-        alone = bare.call(entry["symbol"])
-        instructions, cycles = instructions + alone.instructions, cycles + alone.cycles
-        if kernel.key in seen:
-            continue
-        seen.add(kernel.key)
-        counts = cost.terms(kernel.shape)
-        samples.append(Sample(kernel.template, cost.variant(kernel), counts, alone.instructions, alone.cycles))
-    around = dict(cost.invoke_terms(program))
-    samples.append(Sample(cost.INVOKE, "", around, whole.instructions - instructions, whole.cycles - cycles))
-    sizes = {symbol.name: symbol.size_bytes for symbol in read_image(elf).symbols}
+        if kernel.key not in seen:
+            seen.add(kernel.key)
+            samples.append(Sample(kernel.template, cost.variant(kernel), cost.terms(kernel.shape), *alone))
+    samples.append(Sample(cost.INVOKE, "", dict(cost.invoke_terms(program)), *counted.around))
     files = [
-        CodeSample(path, cost.code_terms(text), sum(sizes.get(word, 0) for word in defined(text)))
+        CodeSample(path, cost.code_terms(text), sum(counted.sizes.get(word, 0) for word in defined(text)))
         for path, text in sources.files.items()
         if cost.is_code(path)
     ]
     return Measured(samples, files)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Instructions and cycles of each step, and of model_invoke around them; bytes of every symbol."""
+
+    steps: list[tuple[float, float]]
+    around: tuple[float, float]
+    sizes: dict[str, int]
+
+
+def _on_virtual_core(program: Program, sources: Sources, folder: Path) -> Counted:
+    from tinydeploy.virtual.bare import BareCore
+
+    assert program.core is not None
+    elf = build_model(program, program.core, folder)
+    bare = BareCore(program.core, elf)
+    source, target = bare.call("model_input").value, bare.call("model_output").value
+    bare.write(source, random_input(program).tobytes())
+    whole = bare.call("model_invoke", source, target)
+    calls = [bare.call(entry["symbol"]) for entry in sources.manifest["steps"]]
+    steps = [(float(call.instructions), float(call.cycles)) for call in calls]
+    instructions, cycles = (sum(one[at] for one in steps) for at in range(2))
+    return Counted(steps, (whole.instructions - instructions, whole.cycles - cycles), symbol_sizes(elf))
+
+
+def _on_qemu(program: Program, sources: Sources, folder: Path) -> Counted:
+    """Of the Cortex-M55, which the virtual board has not, instructions alone."""
+    from support.compiled import unit_of
+    from support.qemu_units import build_qemu
+
+    built = build_qemu([unit_of(program, folder.name)], folder, optimize="-O3")
+    counts = built.count(random_input(program))
+    steps = [(float(counts[f"u0_{entry['symbol']}"]), 0.0) for entry in sources.manifest["steps"]]
+    sizes = {name.removeprefix("u0_"): size for name, size in symbol_sizes(built.elf).items()}
+    return Counted(steps, (float(counts[""]), 0.0), sizes)
+
+
+def symbol_sizes(elf: Path) -> dict[str, int]:
+    """Bytes of every symbol by name."""
+    from tinydeploy.image import read_image
+
+    return {symbol.name: symbol.size_bytes for symbol in read_image(elf).symbols}
 
 
 def defined(text: str) -> set[str]:
@@ -258,13 +290,24 @@ def fit_all(measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
         chosen = enough or {"": [sample for group in forms.values() for sample in group]}
         kernels[template] = {
             form: {
-                "instructions": fit([s.terms for s in group], [s.instructions for s in group]),
-                "cycles": fit([s.terms for s in group], [s.cycles for s in group]),
+                what: fit([s.terms for s in group], [getattr(s, what) for s in group])
+                for what in ("instructions", "cycles")
+                if any(getattr(s, what) for s in group)
             }
             for form, group in chosen.items()
         }
     code = {path: fit([f.terms for f in group], [f.code_bytes for f in group]) for path, group in files.items()}
     return {"kernels": kernels, "code": code}
+
+
+def _borrowed(known: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Instructions of kernels that a core with MVE shares with the M4: those for the DSP extension, which few networks
+    leave to it, and those that none of them has run."""
+    return {
+        template: {form: {"instructions": factors["instructions"]} for form, factors in forms.items()}
+        for template, forms in known.items()
+        if template.endswith("_dsp") or template not in own
+    }
 
 
 def _measured(task: tuple[str, str, str]) -> tuple[str, Measured]:
@@ -340,6 +383,11 @@ def main() -> None:
     for core, all_of_it in by_core.items():
         model[core] = fit_all(all_of_it)
     model |= {core: model[other] for core, other in LIKE.items()}
+    for core in set(options.cores) & set(ON_QEMU):
+        model[core]["kernels"] |= _borrowed(model["m4"]["kernels"], model[core]["kernels"])
+    if not set(options.cores) - set(ON_QEMU):
+        cost.DATA.write_text(json.dumps(model, indent=1, sort_keys=True) + "\n")
+        return
     model["chips"] = {chip: chip_factors(board, options.out) for chip, board in calibrated().items()}
     model["firmware"] = firmware(options.out)
     cost.DATA.write_text(json.dumps(model, indent=1, sort_keys=True) + "\n")

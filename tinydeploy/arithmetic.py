@@ -16,7 +16,7 @@ from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, k
 from tinydeploy.errors import UsageError
 from tinydeploy.fit import Shortage, fit_error
 from tinydeploy.kernel_forms import fit_to_board
-from tinydeploy.latency import by_cost_model, by_scaled_cost_model
+from tinydeploy.latency import by_cost_model, by_instructions, by_scaled_cost_model
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.optimize import Optimize
 from tinydeploy.untrained import untrained_graph
@@ -170,7 +170,7 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
         board_ram_bytes=board.ram.size_bytes,
         instructions=predicted.instructions,
         cycles=round(chip_cycles(Cost(predicted.instructions, predicted.cycles), sum(waiting.values()), board.part)),
-        cycle_model=by_cost_model(board.part, board.core.title, is_calibrated=knows_chip(board.part)),
+        cycle_model=_cycle_model(board),
         unmeasured=predicted.unmeasured,
     )
 
@@ -180,6 +180,13 @@ def scaled(estimate: Estimate, factor: float, statement: str) -> Estimate:
     layers = tuple(replace(layer, cycles=round(factor * layer.cycles)) for layer in estimate.layers)
     cycles, origin = round(factor * estimate.cycles), by_scaled_cost_model(factor, statement)
     return replace(estimate, layers=layers, cycles=cycles, cycle_model=origin)
+
+
+def _cycle_model(board: Board) -> str:
+    """What predicted cycles are worth on a board."""
+    if not board.core.virtual:
+        return by_instructions(board.core.title)
+    return by_cost_model(board.part, board.core.title, is_calibrated=knows_chip(board.part))
 
 
 def separable_savings(layers: Sequence[LayerSpec]) -> dict[str, Saving]:

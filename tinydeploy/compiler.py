@@ -68,7 +68,7 @@ def compile_graph(
     if not keep_constant_channels:
         graph = remove_unread(remove_constant_channels(graph))
     graph = order_channels(graph)
-    even = make_channels_even(graph) if core is not None and core.dsp else graph
+    even = make_channels_even(graph, dense=not core.mve) if core is not None and core.dsp else graph
     # A channel for a kernel's sake takes bytes, so for RAM both are planned.
     forms = (even, graph) if optimize == "ram" and even is not graph else (even,)
     planned = (_planned(form, core, optimize, stream_input) for form in forms)

@@ -28,6 +28,7 @@ from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.kernels.base import Implementation, Shape
 from tinydeploy.kernels.striped import Stripes
+from tinydeploy.vector_terms import vector_terms
 
 DATA = Path(__file__).with_name("cost_model.json")
 Terms = Mapping[str, float]
@@ -148,6 +149,8 @@ def variant(kernel: Implementation) -> str:
     if "kernel_h" in shape and not _is_matrix(shape):
         facts["window"] = f"{shape['kernel_h']}x{shape['kernel_w']}"
         facts["stride"] = f"{shape['stride_h']}x{shape['stride_w']}"
+    if "down" in shape:
+        facts |= {"rows": shape["rows"], "stride": shape["stride"]}
     if isinstance(run := shape.get("run"), int):
         facts["run"] = run if run == 1 else "many"
     return ",".join(f"{name}={facts[name]}" for name in sorted(facts))
@@ -158,6 +161,8 @@ _FORMS = ("requant", "kind", "pairs")
 
 def terms(shape: Shape) -> dict[str, float]:
     """How often the parts of a kernel of this shape run; a superset of what any one kernel has."""
+    if (found := vector_terms(shape)) is not None:
+        return found
     if _is_matrix(shape):
         return _matrix_terms(shape)
     if "kernel_h" in shape:
@@ -263,6 +268,7 @@ def _window_terms(shape: Shape) -> dict[str, float]:
         "rows": rows,
         "pixels": rows * columns,
         "positions": positions,
+        "vectors": math.ceil(channels / 8) * positions,
         "channels": channels,
         "channel rows": channels * rows,
         "inner rows": channels * inner_rows,
@@ -373,8 +379,9 @@ def _cost(core: Core, template: str, form: str, counts: Terms) -> Cost:
     """Factors times counts; those of the nearest form where this one was not measured."""
     forms = _known(_fitted(core, "kernels"), template)
     factors = forms[form if form in forms else _nearest(form, tuple(forms))]
+    # Of a core whose cycles nothing here can count they are taken for one an instruction.
     instructions, cycles = (
-        sum(factor * counts.get(name, 0.0) for name, factor in factors[what].items())
+        sum(factor * counts.get(name, 0.0) for name, factor in factors.get(what, factors["instructions"]).items())
         for what in ("instructions", "cycles")
     )
     return Cost(instructions, cycles)

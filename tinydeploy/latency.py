@@ -59,6 +59,11 @@ def by_constants_that_ship(part: str) -> str | None:
     return None if shipped is None else f"predicted, not run, by {shipped}"
 
 
+def by_instructions(core_title: str) -> str:
+    """The origin of cycles where nothing here can count a core's."""
+    return f"cost model, not run, one cycle an instruction: no cycles of a {core_title} were ever counted"
+
+
 def by_scaled_cost_model(factor: float, statement: str) -> str:
     """The same, scaled to constants of one's own."""
     return f"{_COST_MODEL}, scaled by {factor:.3g} to those by {statement}"

@@ -1,7 +1,8 @@
 """Instructions of the reference models on QEMU's Cortex-M55: whatever makes an MVE kernel slower shows in a diff.
 
 As in test_instruction_counts, a change either way fails by more than 1 in 1,000; the compiler is pinned and QEMU counts
-the same every time. Models that lose constant channels are counted with them too.
+the same every time. Models that lose constant channels are counted with them too. The cost model is held against all
+of them, and against a network of the zoo.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from support.compiled import unit_of
 from support.counting import random_input
 from support.qemu_units import CORE, build_qemu, needs_qemu
 
+from tinydeploy import zoo
 from tinydeploy.compiler import compile_graph
+from tinydeploy.cost import predict
 from tinydeploy.tflite import read_model
+from tinydeploy.untrained import untrained_graph
+from tinydeploy.zoo import ModelSpec
 
 TOLERANCE = 0.001
+COST_TOLERANCE = 0.10  # of the cost model
 EXPECTED = Path(__file__).parent / "expected" / "counts_m55.txt"
 
 
@@ -24,7 +30,7 @@ EXPECTED = Path(__file__).parent / "expected" / "counts_m55.txt"
 def test_no_reference_model_has_become_slower(
     shared_models: list[Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    counted = {}
+    counted, predicted = {}, {}
     for path in shared_models:
         graph = read_model(path.read_bytes(), path.stem)
         programs = {path.stem: compile_graph(graph, CORE)}
@@ -34,8 +40,21 @@ def test_no_reference_model_has_become_slower(
         for name, program in programs.items():
             build = build_qemu([unit_of(program, name)], tmp_path / name, optimize="-O3")
             counted[name] = sum(build.count(random_input(program)).values())
+            predicted[name] = predict(program, CORE).instructions
+    assert predicted == pytest.approx(counted, rel=COST_TOLERANCE), "python -m benchmarks.fit_cost --cores m55"
     if request.config.getoption("--update-golden"):
         EXPECTED.write_text("".join(f"{count:>13,}  {name}\n" for name, count in counted.items()))
     lines = (line.split() for line in EXPECTED.read_text().splitlines())
     expected = {name: int(count.replace(",", "")) for count, name in lines}
     assert counted == pytest.approx(expected, rel=TOLERANCE), "pytest tests/golden --update-golden writes them anew"
+
+
+@needs_qemu
+def test_a_network_of_the_zoo_costs_what_was_predicted(tmp_path: Path) -> None:
+    """Splits, concatenations and pools, which the reference models have not."""
+    spec = ModelSpec("shufflenet_v2", 0.25, 48, 3, 10)
+    program = compile_graph(untrained_graph(zoo.describe(spec), spec.name), CORE, keep_constant_channels=True)
+    build = build_qemu([unit_of(program, spec.name)], tmp_path, optimize="-O3")
+    predicted = predict(program, CORE)
+    assert predicted.unmeasured == ()
+    assert predicted.instructions == pytest.approx(sum(build.count(random_input(program)).values()), rel=COST_TOLERANCE)

@@ -30,7 +30,7 @@ LAYERS = (
     "placement board_new memory_state ports",
     "tflm_tree stripes firmware virtual evaluate quantize augment distill qat bench verify mlperf doctor monitor",
     "kernels checkpoint emulation classify doctor_report",
-    "plan training_loop connection report stamp mlperf_report",
+    "plan vector_terms training_loop connection report stamp mlperf_report",
     "fusion joined trainer measured figures",
     "compiler train calibrate diff",
     "constants_place calls training_cache arena calibrate_report diff_report",

@@ -31,9 +31,10 @@ from tinydeploy.passes.channelwise import (
 _LEAST = 3
 
 
-def make_channels_even(graph: Graph) -> Graph:
-    """The same model where no convolution has an odd number of output channels, as far as that can be."""
-    lists = _lists(graph)
+def make_channels_even(graph: Graph, *, dense: bool = True) -> Graph:
+    """The same model where no convolution has an odd number of output channels, as far as that can be; without `dense`
+    no grouped one, for cores whose kernels for the others take an odd channel as it is."""
+    lists = _lists(graph, dense)
     if all(len(channels) == depth(graph, tensor) for tensor, channels in lists.items()):
         return graph
     ops = tuple(_silenced(with_channels(op, graph, lists), op, graph, lists) for op in graph.ops)
@@ -41,12 +42,12 @@ def make_channels_even(graph: Graph) -> Graph:
     return verify(replace(graph, tensors=tensors, ops=ops))
 
 
-def _lists(graph: Graph) -> dict[int, Channels]:
+def _lists(graph: Graph, dense: bool) -> dict[int, Channels]:
     """The channels of each tensor, in order: all, and the last of a block a second time where that makes it even."""
     classes = channel_classes(graph)
     blocks = _blocks(graph, classes)
     lists = {one: np.arange(depth(graph, one)) for one in set(classes.values())}
-    for one in _wanted(graph, classes) & blocks.keys():
+    for one in _wanted(graph, classes, dense) & blocks.keys():
         parts = lists[one].reshape(blocks[one], -1)
         lists[one] = np.concatenate([parts, parts[:, -1:]], axis=1).reshape(-1) if parts.shape[1] % 2 else lists[one]
     writers: dict[int, list[Op]] = defaultdict(list)
@@ -64,13 +65,14 @@ def _lists(graph: Graph) -> dict[int, Channels]:
     return {tensor: lists[one] for tensor, one in classes.items()}
 
 
-def _wanted(graph: Graph, classes: dict[int, int]) -> set[int]:
+def _wanted(graph: Graph, classes: dict[int, int], dense: bool) -> set[int]:
     """The classes of tensors that matrix layers write with an odd number of channels, each of a few at least."""
     found = set()
     for op in graph.ops:
         if isinstance(op, Conv2D | FullyConnected):
-            each = len(op.weights) // (op.groups if isinstance(op, Conv2D) else 1)
-            if each % 2 and each >= _LEAST:
+            groups = op.groups if isinstance(op, Conv2D) else 1
+            each = len(op.weights) // groups
+            if each % 2 and each >= _LEAST and (dense or groups > 1):
                 found.add(classes[op.output])
     return found
 

@@ -68,11 +68,13 @@ def flash_reads_of(part: str) -> FlashReads | None:
         table = read_toml(path, path.name)
         if part.startswith(table.text("chip")) and "data_cache" in table.values:
             cache = table.table("data_cache")
-            shape = (cache.integer(key, 1, 1 << 20) for key in ("sets", "ways", "line_bytes", "sector_bytes"))
+            sets, ways, line, sector = (
+                cache.integer(key, 1, 1 << 20) for key in ("sets", "ways", "line_bytes", "sector_bytes")
+            )
             miss, access = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
             core = table.text("core")
             # A line from RAM lacks the flash's wait states.
             ram_miss = max(0.0, miss - table.integer("flash_wait_states", 0, 15)) if core == "m7" else 0.0
             loop_end = float(table.table("cycles").values.get("loop_end", 0.0))
-            return FlashReads(table.text("chip"), core, *shape, miss, access, loop_end, ram_miss)
+            return FlashReads(table.text("chip"), core, sets, ways, line, sector, miss, access, loop_end, ram_miss)
     return None

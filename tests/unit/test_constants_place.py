@@ -60,7 +60,9 @@ def simulated(reads: FlashReads, size_bytes: int, sweeps: int) -> float:
     st.integers(1, 4),
 )
 def test_waiting_is_that_of_a_cache_that_is_swept(shape: tuple[int, int, int, int], lines: int, sweeps: int) -> None:
-    reads = FlashReads("any", "m4", *shape, miss_cycles=3.0, access_cycles=0.5, loop_end_cycles=0.0, ram_miss_cycles=0.0)
+    reads = FlashReads(
+        "any", "m4", *shape, miss_cycles=3.0, access_cycles=0.5, loop_end_cycles=0.0, ram_miss_cycles=0.0
+    )
     size = lines * reads.line_bytes
     assert reads.cycles(size, sweeps) == pytest.approx(simulated(reads, size, sweeps))
 

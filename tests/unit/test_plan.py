@@ -112,7 +112,9 @@ def run_in_arena(program: Program) -> None:
     for op in graph.ops:
         if isinstance(op, Reshape):
             value[op.output] = value[op.inputs[0]]
-        if isinstance(op, ChannelGather) and op.placed:
+        if isinstance(op, ChannelGather) and op.placed and op.is_split:
+            value[op.output] = value[op.inputs[0]]
+        elif isinstance(op, ChannelGather) and op.placed:
             value |= dict.fromkeys(op.inputs, op.output)
 
     def place(tensor: int) -> NDArray[np.int64]:

@@ -9,8 +9,6 @@ one, adds --stream-input to --optimize ram.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,9 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from benchmarks.measuring import ROOT, Row, measure
+from benchmarks.goals import GOAL_BOARDS
+from benchmarks.measuring import ROOT, Row, in_work_folder, measure, models_in, write_rows
 from tinydeploy.errors import TinydeployError, UsageError
-from tinydeploy.firmware import write_if_changed
 from tinydeploy.optimize import OPTIMIZE
 from tinydeploy.tables import print_report, table
 from tinydeploy.toolchain import Toolchain
@@ -71,24 +69,18 @@ def report(made: Sequence[Row]) -> Group:
 
 @click.command()
 @click.argument("folder", default=ROOT.parent / "shared/models", type=click.Path(path_type=Path))
-@click.option("--board", default="nucleo_l4r5zi", show_default=True, help="The board to build for.")
+@click.option("--board", default=GOAL_BOARDS["m4"], show_default=True, help="The board to build for.")
 @click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True, help="The compiler.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all measurements as JSON.")
 def main(folder: Path, board: str, toolchain: Toolchain, json_file: Path | None) -> None:
     """Build the models of FOLDER with every choice of --optimize and print what each costs."""
     try:
-        models = sorted(folder.resolve().glob("*.tflite"))
-        if not models:
-            raise UsageError(f"there are no .tflite files in {folder}; name a folder that has some")
+        models = models_in(folder)
         target = json_file.resolve() if json_file else None
-        work = ROOT / "build/bench"
-        work.mkdir(parents=True, exist_ok=True)
-        with contextlib.chdir(work):
+        with in_work_folder():
             made = list(rows(models, board, toolchain))
         print_report(report(made))
-        if target:
-            stored = [dataclasses.asdict(row) for row in made]
-            write_if_changed(target, (json.dumps(stored, indent=1) + "\n").encode())
+        write_rows(target, made)
     except TinydeployError as error:
         raise click.ClickException(str(error)) from None
 

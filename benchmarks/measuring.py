@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,8 @@ from tinydeploy.boards import Board, load_board  # noqa: E402
 from tinydeploy.build import Request, build  # noqa: E402
 from tinydeploy.compiler import Program, compile_graph  # noqa: E402
 from tinydeploy.cores import CORES, Core  # noqa: E402
-from tinydeploy.errors import InternalError  # noqa: E402
+from tinydeploy.errors import InternalError, UsageError  # noqa: E402
+from tinydeploy.firmware import write_if_changed  # noqa: E402
 from tinydeploy.graph import Graph  # noqa: E402
 from tinydeploy.project import load_project  # noqa: E402
 from tinydeploy.reference import run_graph  # noqa: E402
@@ -43,6 +45,29 @@ class Row:
     constants_bytes: int
     zero_wait_cycles: int
     measurement: Measurement
+
+
+def models_in(folder: Path) -> list[Path]:
+    """The .tflite files of `folder`, by name. Raises UsageError where there are none."""
+    models = sorted(folder.resolve().glob("*.tflite"))
+    if not models:
+        raise UsageError(f"there are no .tflite files in {folder}; name a folder that has some")
+    return models
+
+
+@contextlib.contextmanager
+def in_work_folder() -> Iterator[None]:
+    """Builds go to the repository's build/bench meanwhile."""
+    work = ROOT / "build/bench"
+    work.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(work):
+        yield
+
+
+def write_rows(file: Path | None, rows: Iterable[Any]) -> None:
+    """Dataclasses as a JSON array, where a file is wanted."""
+    if file is not None:
+        write_if_changed(file, (json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n").encode())
 
 
 def measure(model: Path, board: str, toolchain: Toolchain, options: Mapping[str, Any] | None = None) -> Row:

@@ -9,9 +9,6 @@ After: the whole firmware on the virtual board, built by default and for speed. 
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,12 +18,11 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from benchmarks.measuring import ROOT, count_exactly, measure
+from benchmarks.measuring import ROOT, count_exactly, in_work_folder, measure, models_in, write_rows
 from tinydeploy.boards import Board, load_board
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.constants_place import choices, ram_constants_bytes, waiting_cycles
 from tinydeploy.errors import InternalError, TinydeployError, UsageError
-from tinydeploy.firmware import write_if_changed
 from tinydeploy.flash_reads import flash_reads_of
 from tinydeploy.kernel_forms import fit_to_board
 from tinydeploy.optimize import Optimize
@@ -135,24 +131,18 @@ def report(rows: Sequence[Row]) -> Group:
 def main(folder: Path, boards: tuple[str, ...], json_file: Path | None) -> None:
     """Measure the models of FOLDER with constants in flash, by default and for speed, and print what that gains."""
     try:
-        models = sorted(folder.resolve().glob("*.tflite"))
-        if not models:
-            raise UsageError(f"there are no .tflite files in {folder}; name a folder that has some")
+        models = models_in(folder)
         target = json_file.resolve() if json_file else None
-        work = ROOT / "build/bench"
-        work.mkdir(parents=True, exist_ok=True)
         rows: list[Row] = []
         for board in map(load_board, boards or BOARDS):
             if flash_reads_of(board.part) is None:
                 raise UsageError(f"nothing is known of the flash of {board.name}; take one of {', '.join(BOARDS)}")
             for model in models:
                 click.echo(f"{model.stem} for {board.name}", err=True)
-                with contextlib.chdir(work):
+                with in_work_folder():
                     rows += rows_of(model, board)
         print_report(report(rows))
-        if target:
-            stored = [dataclasses.asdict(row) for row in rows]
-            write_if_changed(target, (json.dumps(stored, indent=1) + "\n").encode())
+        write_rows(target, rows)
     except TinydeployError as error:
         raise click.ClickException(str(error)) from None
 

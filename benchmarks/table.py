@@ -8,7 +8,6 @@ anew only where something changed. Instructions are exact; cycles are estimates 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import shutil
@@ -21,9 +20,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.goals import FIGURES, GOALS, TFLM, TFLM_SOURCE, Figure, Goal, Line, lines
-from benchmarks.measuring import ROOT, Row, measure, measure_core
-from tinydeploy.errors import TinydeployError, UsageError
+from benchmarks.goals import FIGURES, GOAL_BOARDS, GOALS, TFLM, TFLM_SOURCE, Figure, Goal, Line, lines
+from benchmarks.measuring import ROOT, Row, in_work_folder, measure, measure_core, models_in
+from tinydeploy.errors import TinydeployError
 from tinydeploy.firmware import write_if_changed
 from tinydeploy.tables import print_report, table
 from tinydeploy.toolchain import Toolchain
@@ -31,8 +30,6 @@ from tinydeploy.toolchain import Toolchain
 GOAL_TOOLCHAIN: Toolchain = "zig"
 # A Cortex-M4 and a Cortex-M7 whose flash is known: models are compiled for it (docs/CHOICES.md).
 BOARDS = ("nucleo_l4r5zi", "stm32f746")
-# The goals are for the core at zero wait states: models are compiled for chips whose flash nothing is known of.
-GOAL_BOARDS: Mapping[str, str] = {"m4": "nucleo_f411re", "m7": "nucleo_f767zi"}
 _SHORT: Mapping[Figure, str] = {
     "instructions": "insn",
     "cycles": "cycles",
@@ -199,16 +196,12 @@ def main(
 ) -> None:
     """Build the models of FOLDER for every board with every toolchain and print the tables."""
     try:
-        models = sorted(folder.resolve().glob("*.tflite"))
-        if not models:
-            raise UsageError(f"there are no .tflite files in {folder}; name a folder that has some")
+        models = models_in(folder)
         if not toolchains:
             both = shutil.which("arm-none-eabi-gcc") and not goals_only
             toolchains = ("zig", "gcc") if both else ("zig",)
         target = json_file.resolve() if json_file else None
-        work = ROOT / "build/bench"
-        work.mkdir(parents=True, exist_ok=True)
-        with contextlib.chdir(work):
+        with in_work_folder():
             rows, goals = measure_all(models, boards or BOARDS, toolchains, goals_only)
         reports = [goals_report(goals)] if goals else []
         if not goals_only:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support import net_ops as more
+from support.graphs import assert_same
 from support.net import Net
 from support.tflite_schema import Code
 
@@ -18,7 +19,6 @@ from tinydeploy.ops.gather import ChannelGather, Run
 from tinydeploy.passes.channel_moves import join_channel_moves
 from tinydeploy.passes.channel_order import order_channels
 from tinydeploy.passes.constant_channels import remove_constant_channels
-from tinydeploy.reference import run_graph
 from tinydeploy.tflite import read_model
 
 QUANT = {"scale": 0.05, "zero_point": -100}
@@ -36,17 +36,6 @@ def gathers(graph: Graph) -> list[ChannelGather]:
 
 def read(net: Net, out: int) -> Graph:
     return read_model(net.done(out), "channels")
-
-
-def assert_same(before: Graph, after: Graph) -> None:
-    """Every value that both graphs hold, for a few inputs."""
-    rng = np.random.default_rng(0)
-    for _ in range(3):
-        one = rng.integers(-128, 128, before.tensors[before.input].shape).astype(np.int8)
-        want, got = run_graph(before, one), run_graph(after, one)
-        for tensor, values in got.items():
-            channels = after.tensors[tensor].channels
-            np.testing.assert_array_equal(values, want[tensor] if channels is None else want[tensor][..., channels])
 
 
 @pytest.mark.parametrize("groups", [2, 3, 4])

@@ -19,6 +19,7 @@ from tinydeploy.arithmetic import Estimate, estimate, scaled
 from tinydeploy.arithmetic_report import estimate_json, estimate_report
 from tinydeploy.boards import load_board
 from tinydeploy.classify import Prediction, Run, run_json, run_report
+from tinydeploy.constants_place import Choice
 from tinydeploy.constants_report import constants_report
 from tinydeploy.diff import compare
 from tinydeploy.diff_report import diff_json, diff_markdown, diff_report
@@ -49,7 +50,7 @@ FOUND = Found(
     number=1, worker="here:1", network="n", measure="accuracy", values={}, int8_score=0.9, latency_ms=1.5,
     firmware_ram_bytes=1, firmware_flash_bytes=2, cycle_model=ORIGIN, build=(), on_front=True,
 )  # fmt: skip
-CHOICE = {"step": 0, "name": "conv", "size_bytes": 8, "residence": "flash", "cycles": {"flash": 10}}
+CHOICE = dataclasses.asdict(Choice(0, "conv", 8, "flash", {"flash": 10}, "wide", {"narrow": 12, "wide": 9}))
 SEARCH = Search("study", "sqlite://", ("accuracy", "latency"), (FOUND,), 0, "")
 
 

@@ -116,7 +116,7 @@ def test_a_gather_writes_every_word_once(form: GatherForm) -> None:
     assert lines is not None
     text = "\n".join(lines)
     # Loops are unrolled here as the core would run them.
-    begin = r"mov r3, #(\d+)\n(\d):\n(?:str r3, \[sp\]\n)?"
+    begin = r"mov r3, #(\d+)\n\.p2align 3\n(\d):\n(?:str r3, \[sp\]\n)?"
     end = r"\n(?:ldr r3, \[sp\]\n)?subs r3, #1\nbne \2b"
     while found := re.search(begin + r"((?:(?!\n\d:)[\s\S])*?)" + end, text):
         text = text[: found.start()] + "\n".join([found[3]] * int(found[1])) + text[found.end() :]

@@ -23,9 +23,11 @@ def test_every_architecture_becomes_a_sound_graph_that_compiles(arch: str) -> No
     assert sum(op.weights_bytes for op in graph.ops) == zoo.footprint(layers).weights_bytes
     assert not lint(graph)
     assert graph.tensors[graph.output].shape == (1, *layers[-1].output_shape)
-    program = compile_graph(graph, CORES["m4"], keep_constant_channels=True)
-    assert program.graph.macs == graph.macs
-    assert program.plan.arena_bytes > 0
+    as_is = compile_graph(graph, CORES["m0plus"], keep_constant_channels=True)
+    assert as_is.graph.macs == graph.macs
+    even = compile_graph(graph, CORES["m4"], keep_constant_channels=True)  # no odd number of channels for its kernels
+    assert even.graph.macs >= graph.macs
+    assert min(as_is.plan.arena_bytes, even.plan.arena_bytes) > 0
 
 
 def test_the_signal_reaches_the_end() -> None:

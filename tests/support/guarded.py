@@ -3,13 +3,14 @@
 The arena hides what a kernel touches beyond its own buffers. Here input, output, scratch and every constant array have
 pages of their own, ending with the last byte of a page or beginning with the first, and inputs and constants cannot be
 written. Arrays are aligned as their elements: stripes of rows begin anywhere. Scratch is aligned to 4; the bytes that
-this leaves after an odd size are compared afterwards. (Unicorn's memory hooks would look at every access, but they
+this leaves after an odd size are compared afterwards. What stands inside a wider tensor has garbage between its pixels,
+from its first byte to its last, which must stay. (Unicorn's memory hooks would look at every access, but they
 break the IT state of code that loads inside an IT block.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,6 @@ from tinydeploy.calls import Names, kernels, name_all
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import Core
 from tinydeploy.errors import TinydeployError
-from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation
 from tinydeploy.ops.base import Op
 from tinydeploy.reference import run_graph
@@ -61,8 +61,10 @@ def run_guarded(models: Sequence[Guarded], core: Core, folder: Path, against: Ed
     for number, model in enumerate(models):
         names = name_all(model.program)
         values = run_graph(model.program.graph, model.input)
-        for graph, op, kernel in kernels(model.program):
-            fault = _call(bare, f"u{number}_", names, graph, op, kernel, values, against)
+        pitches = model.program.plan.pitches
+        for _, op, kernel in kernels(model.program):
+            there = {tensor: _in_place(values[tensor], pitches.get(tensor)) for tensor in (*op.inputs, op.output)}
+            fault = _call(bare, f"u{number}_", names, op, kernel, there, against)
             if fault:
                 wrong.append(f"{model.id}, {kernel.template} on {core.name}, buffers against their {against}: {fault}")
     return wrong
@@ -72,10 +74,9 @@ def _call(
     bare: Any,
     prefix: str,
     names: Names,
-    graph: Graph,
     op: Op,
     kernel: Implementation,
-    values: Any,
+    values: Mapping[int, NDArray[Any]],
     against: Edge,
 ) -> str | None:
     """One kernel call; what is wrong with it, or None."""
@@ -83,8 +84,8 @@ def _call(
     def place(data: bytes, alignment: int, *, writable: bool) -> int:
         return int(bare.allocate(data, against=against, alignment=alignment, writable=writable))
 
-    expected = np.ascontiguousarray(values[op.output])
-    inputs = [place(np.ascontiguousarray(values[t]).tobytes(), values[t].itemsize, writable=False) for t in op.inputs]
+    expected = values[op.output]
+    inputs = [place(values[t].tobytes(), values[t].itemsize, writable=False) for t in op.inputs]
     output = place(_GARBAGE * expected.nbytes, expected.itemsize, writable=True)
     stored = [_stored(constant) for constant in kernel.constants]
     constants = [place(array.tobytes(), array.itemsize, writable=False) for array in stored]
@@ -102,6 +103,16 @@ def _call(
     got = np.frombuffer(bare.read(output, expected.nbytes), np.uint8)
     different = np.flatnonzero(got != expected.reshape(-1).view(np.uint8))
     return f"{len(different)} of {got.size} bytes are wrong, first at {different[0]}" if different.size else None
+
+
+def _in_place(values: NDArray[Any], pitch: int | None) -> NDArray[Any]:
+    """Values (..., C) in the order of memory, with garbage between pixels that are `pitch` > C values apart."""
+    if pitch is None:
+        return np.ascontiguousarray(values)
+    depth = values.shape[-1]
+    pixels = np.full((values.size // depth, pitch), np.frombuffer(_GARBAGE, values.dtype)[0])
+    pixels[:, :depth] = values.reshape(-1, depth)
+    return np.ascontiguousarray(pixels.reshape(-1)[: pixels.size - (pitch - depth)])
 
 
 def _stored(constant: Constant) -> NDArray[Any]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
-from tinydeploy.stricttoml import read_toml
+from tinydeploy.shipped_constants import shipped_constants
+from tinydeploy.stricttoml import Table
 
-_FOLDER = Path(__file__).with_name("virtual") / "silicon"
 _WORD_BYTES = 4
 # memcpy of the firmware: four words a turn; measured on the virtual board, its loops' ends included.
 _COPY_CYCLES, _COPY_CYCLES_PER_BYTE = 100, 1.0
@@ -64,17 +63,17 @@ class FlashReads:
 @functools.cache
 def flash_reads_of(part: str) -> FlashReads | None:
     """The facts of the chip whose part number is `part`; None where it was not calibrated or has no such cache."""
-    for path in sorted(_FOLDER.glob("*.toml")):
-        table = read_toml(path, path.name)
-        if part.startswith(table.text("chip")) and "data_cache" in table.values:
-            cache = table.table("data_cache")
-            sets, ways, line, sector = (
-                cache.integer(key, 1, 1 << 20) for key in ("sets", "ways", "line_bytes", "sector_bytes")
-            )
-            miss, access = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
-            core = table.text("core")
-            # A line from RAM lacks the flash's wait states.
-            ram_miss = max(0.0, miss - table.integer("flash_wait_states", 0, 15)) if core == "m7" else 0.0
-            loop_end = float(table.table("cycles").values.get("loop_end", 0.0))
-            return FlashReads(table.text("chip"), core, sets, ways, line, sector, miss, access, loop_end, ram_miss)
-    return None
+    found = shipped_constants(part)
+    if found is None or "data_cache" not in found[1]:
+        return None
+    table = Table(f"{found[0]}.toml", "", found[1])
+    cache = table.table("data_cache")
+    sets, ways, line, sector = (
+        cache.integer(key, 1, 1 << 20) for key in ("sets", "ways", "line_bytes", "sector_bytes")
+    )
+    miss, access = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
+    core = table.text("core")
+    # A line from RAM lacks the flash's wait states.
+    ram_miss = max(0.0, miss - table.integer("flash_wait_states", 0, 15)) if core == "m7" else 0.0
+    loop_end = float(table.table("cycles").values.get("loop_end", 0.0))
+    return FlashReads(table.text("chip"), core, sets, ways, line, sector, miss, access, loop_end, ram_miss)

@@ -6,17 +6,16 @@ cost model, by which a network was not run at all.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+
+from tinydeploy.shipped_constants import shipped_constants
 
 ON_DEVICE = "measured: counted by the device's cycle counter"
 # Rules at zero wait states against the published latencies of the five chips of docs/SILICON.md.
 _UNCALIBRATED = "uncalibrated; on chips that were measured such rules were 7 to 12 % off on average, 30 % at worst"
 # tests/virtual/test_cost_model.py holds it to that.
 _COST_MODEL = "cost model, not run, within 10 % of the virtual board's cycles"
-_CONSTANTS = Path(__file__).parent / "virtual" / "silicon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +77,9 @@ def origins(labelled: Iterable[tuple[str, str | None]]) -> list[str]:
 
 
 def _shipped(part: str) -> str | None:
-    """The origin of cycles by the constants that ship for a chip, read without the virtual board's extras."""
-    for path in sorted(_CONSTANTS.glob("*.toml")):
-        values = tomllib.loads(path.read_text("utf-8"))
-        if part.startswith(values["chip"]):
-            band = Band(**values["band"])
-            return by_constants(path.stem, values["chip"], values["core_hz"], values["flash_wait_states"], band)
-    return None
+    """The origin of cycles by the constants that ship for a chip."""
+    found = shipped_constants(part)
+    if found is None:
+        return None
+    name, values = found
+    return by_constants(name, values["chip"], values["core_hz"], values["flash_wait_states"], Band(**values["band"]))

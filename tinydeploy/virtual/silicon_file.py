@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tinydeploy.latency import Band
+from tinydeploy.shipped_constants import FILES
 from tinydeploy.stricttoml import Table, read_toml, toml_lines
 from tinydeploy.virtual.models.events import EVENTS
 from tinydeploy.virtual.models.silicon import CACHE_COSTS, STRAIGHT, CacheShape, Silicon
 
-_FOLDER = Path(__file__).with_name("silicon")
 _SHAPE = ("sets", "ways", "line_bytes", "sector_bytes")
 
 
@@ -84,7 +84,7 @@ def silicon_toml(silicon: Silicon, comment: str) -> str:
 
 @functools.cache
 def _shipped() -> tuple[Silicon, ...]:
-    return tuple(read_silicon(path) for path in sorted(_FOLDER.glob("*.toml")))
+    return tuple(read_silicon(path) for path in FILES)
 
 
 def silicon_of(part: str) -> Silicon | None:

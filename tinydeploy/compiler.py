@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinydeploy.cores import Core
@@ -9,6 +10,7 @@ from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
 from tinydeploy.joined import Kernels, join_in_place, steps_of
 from tinydeploy.kernels import select
+from tinydeploy.kernels.base import Constant
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.optimize import Optimize
 from tinydeploy.passes.channel_moves import join_channel_moves
@@ -35,17 +37,17 @@ class Program:
     @property
     def constants_bytes(self) -> int:
         """Bytes of packed weights, biases and tables in flash."""
-        arrays = {
-            (constant.ctype, constant.values.tobytes()): constant.size_bytes
-            for step in self.steps
-            for constant in step.implementation.constants
-        }
-        return sum(arrays.values())
+        return sum(constant.size_bytes for constant in distinct_constants(self.steps))
 
     @property
     def streamed(self) -> bool:
         """Whether the input arrives row by row and never stands in the arena in full."""
         return streamed_input(self.steps) is not None
+
+
+def distinct_constants(steps: Iterable[Step]) -> list[Constant]:
+    """What `steps` read, each array that several of them read once."""
+    return list({(c.ctype, c.values.tobytes()): c for step in steps for c in step.implementation.constants}.values())
 
 
 def compile_graph(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tinydeploy.boards import Board, Memory
-from tinydeploy.compiler import Program
+from tinydeploy.compiler import Program, distinct_constants
 from tinydeploy.flash_reads import FlashReads, flash_reads_of
 from tinydeploy.kernels.base import ConstantsPlace, Implementation, Residence, aligned
 from tinydeploy.optimize import Optimize
@@ -138,7 +138,8 @@ def _start_up_copies(program: Program, costs: Sequence[dict[Residence, int]], si
 
 def ram_constants_bytes(steps: Sequence[Step]) -> int:
     """Bytes of constants that start-up copies to RAM, those that steps share once."""
-    return _constants_bytes([step for step in steps if is_copied(step.implementation)])
+    copied = distinct_constants(step for step in steps if is_copied(step.implementation))
+    return sum(aligned(constant.size_bytes) for constant in copied)
 
 
 def copied_to(steps: Sequence[Step]) -> str | None:
@@ -150,15 +151,6 @@ def copied_to(steps: Sequence[Step]) -> str | None:
 def is_copied(implementation: Implementation) -> bool:
     """Whether a step reads its constants in RAM."""
     return implementation.place is not None and implementation.place.residence == "ram"
-
-
-def _constants_bytes(steps: Sequence[Step]) -> int:
-    arrays = {
-        (constant.ctype, constant.values.tobytes()): aligned(constant.size_bytes)
-        for step in steps
-        for constant in step.implementation.constants
-    }
-    return sum(arrays.values())
 
 
 def waiting_cycles(implementation: Implementation, part: str) -> float:

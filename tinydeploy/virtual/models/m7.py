@@ -19,6 +19,7 @@ All memory answers at once: zero wait states, caches always hit.
 from __future__ import annotations
 
 from tinydeploy.virtual.decode import Block, Instruction
+from tinydeploy.virtual.models.events import ends_loop, is_taken
 
 MISPREDICT_CYCLES = 8
 COMPUTED_BRANCH_CYCLES = 4
@@ -39,25 +40,19 @@ class CortexM7:
             return issue_slots(block.instructions)
         before = previous.last
         branch = 0
-        if "pc" in before.writes:
-            if block.address != before.end or not before.conditional:
-                computed = before.mnemonic in ("blx", "tbb", "tbh") or (
-                    before.mnemonic == "bx" and "lr" not in before.reads
-                )
-                branch = COMPUTED_BRANCH_CYCLES if computed else 1
-            elif before.mnemonic in ("b", "cbz", "cbnz") and _target(before) <= before.address:
-                branch = MISPREDICT_CYCLES
+        if is_taken(previous, block):
+            computed = before.mnemonic in ("blx", "tbb", "tbh") or (
+                before.mnemonic == "bx" and "lr" not in before.reads
+            )
+            branch = COMPUTED_BRANCH_CYCLES if computed else 1
+        elif ends_loop(before, block.address):
+            branch = MISPREDICT_CYCLES
         tail = previous.instructions[-_TAIL:]
         return branch + max(0, issue_slots(tail + block.instructions) - issue_slots(tail))
 
     def prefix(self, block: Block, count: int) -> int:
         """Cycles of the first `count` instructions of `block`."""
         return issue_slots(block.instructions[:count])
-
-
-def _target(branch: Instruction) -> int:
-    last = branch.operands[-1] if branch.operands else 0
-    return last if isinstance(last, int) else 0
 
 
 def _latency(instruction: Instruction) -> int:

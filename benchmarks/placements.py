@@ -24,7 +24,7 @@ from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.constants_place import choices, ram_constants_bytes, waiting_cycles
 from tinydeploy.errors import InternalError, TinydeployError, UsageError
 from tinydeploy.flash_reads import flash_reads_of
-from tinydeploy.kernel_forms import fit_to_board
+from tinydeploy.kernel_forms import compile_for
 from tinydeploy.optimize import Optimize
 from tinydeploy.tables import print_report, table
 from tinydeploy.tflite import read_model
@@ -69,7 +69,7 @@ def rows_of(model: Path, board: Board) -> Iterator[Row]:
         measured = measure(model, board.name, "zig", {"optimize": optimize}).measurement
         if not measured.exact:
             raise InternalError(f"{model.stem} {built} on {board.name} is not exact; please report this")
-        program = fit_to_board(compile_graph(graph, board.core, optimize=optimize), board, optimize)
+        program = compile_for(graph, board, optimize=optimize)
         yield _row(model, board, built, program, measured.cycles)
 
 

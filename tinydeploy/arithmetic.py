@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from tinydeploy import zoo
 from tinydeploy.boards import Board
-from tinydeploy.compiler import Program, compile_graph
+from tinydeploy.compiler import Program
 from tinydeploy.constants_place import ram_constants_bytes, waiting_cycles
 from tinydeploy.cores import Core
 from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, knows_chip, predict, step_cost
 from tinydeploy.errors import UsageError
 from tinydeploy.fit import Shortage, fit_error
-from tinydeploy.kernel_forms import fit_to_board
+from tinydeploy.kernel_forms import compile_for
 from tinydeploy.latency import by_cost_model, by_instructions, by_scaled_cost_model
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.optimize import Optimize
@@ -116,10 +116,7 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
     require_possible(spec, board, optimize)
     graph = untrained_graph(layers, spec.name)
     # Random weights may give channels that say nothing; those of a trained network are its own affair.
-    program = compile_graph(
-        graph, board.core, keep_constant_channels=True, optimize=optimize, stream_input=stream_input
-    )
-    program = fit_to_board(program, board, optimize)
+    program = compile_for(graph, board, keep_constant_channels=True, optimize=optimize, stream_input=stream_input)
     predicted = predict(program, board.core)
     by_layer, waiting = _by_layer(program, board.core), _waiting_by_layer(program, board)
     savings = separable_savings(layers)

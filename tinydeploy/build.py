@@ -275,18 +275,16 @@ def _compiled(
 ) -> Sources:
     """The model as C of its own, proved on `sample`; paths are the project's."""
     from tinydeploy.codegen import Sources, generate
-    from tinydeploy.compiler import compile_graph
-    from tinydeploy.kernel_forms import fit_to_board
+    from tinydeploy.kernel_forms import compile_for
     from tinydeploy.proof import prove
 
-    program = compile_graph(
+    program = compile_for(
         graph,
-        board.core,
+        board,
         keep_constant_channels=request.keep_constant_channels,
         optimize=request.optimize,
         stream_input=request.stream_input,
     )
-    program = fit_to_board(program, board, request.optimize)
     _require_plan_fits(program, board)
     pixels = trained.pixel_table() if trained else None
     sources = generate(program, trained.output_names if trained else None, pixels)

@@ -15,7 +15,7 @@ from tinydeploy.compiler import compile_graph
 from tinydeploy.constants_place import Choice, choices
 from tinydeploy.constants_report import constants_report
 from tinydeploy.graph import Graph
-from tinydeploy.kernel_forms import fit_to_board
+from tinydeploy.kernel_forms import compile_for
 from tinydeploy.latency import by_constants_that_ship
 from tinydeploy.lint import lint
 from tinydeploy.optimize import Optimize
@@ -75,9 +75,10 @@ def inspect_model(
     graph: Graph, board: Board | None, *, optimize: Optimize = "balanced", stream_input: bool = False
 ) -> Inspection:
     """The facts of `graph`, compiled for `board`'s core, or portably and held against every board."""
-    program = compile_graph(graph, board.core if board else None, optimize=optimize, stream_input=stream_input)
-    if board is not None:
-        program = fit_to_board(program, board, optimize)
+    if board is None:
+        program = compile_graph(graph, None, optimize=optimize, stream_input=stream_input)
+    else:
+        program = compile_for(graph, board, optimize=optimize, stream_input=stream_input)
     layers = tuple(
         LayerFacts(
             op.index,

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinydeploy.boards import Board
-from tinydeploy.compiler import Program
+from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.constants_place import Site, constants_cycles, gap, place_constants, site_of
+from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Implementation, KernelForm
 from tinydeploy.kernels.matrix import conv, fully_connected
 from tinydeploy.kernels.matrix_cycles import has_cycles, matrix_cycles
@@ -26,6 +27,25 @@ from tinydeploy.plan import Step, plan_memory
 _TEMPLATE = "td_conv_s8_dsp"
 # What another form must save; predictions are off by about one per cent.
 _LEAST_GAIN = 0.02
+
+
+def compile_for(
+    graph: Graph,
+    board: Board,
+    *,
+    keep_constant_channels: bool = False,
+    optimize: Optimize = "balanced",
+    stream_input: bool = False,
+) -> Program:
+    """`graph` compiled for the core of `board` (``compile_graph`` tells of the options) and fitted to the board."""
+    program = compile_graph(
+        graph,
+        board.core,
+        keep_constant_channels=keep_constant_channels,
+        optimize=optimize,
+        stream_input=stream_input,
+    )
+    return fit_to_board(program, board, optimize)
 
 
 def fit_to_board(program: Program, board: Board, optimize: Optimize) -> Program:

@@ -18,7 +18,7 @@ from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES, VIRTUAL_CORES
 from tinydeploy.cost import predict
 from tinydeploy.image import read_image
-from tinydeploy.kernel_forms import fit_to_board
+from tinydeploy.kernel_forms import compile_for
 from tinydeploy.untrained import untrained_graph
 from tinydeploy.zoo import ModelSpec
 
@@ -55,7 +55,6 @@ def test_predictions_are_within_ten_per_cent(spec: ModelSpec, core_name: str, tm
 def test_on_calibrated_chips_too(spec: ModelSpec, board_name: str, tmp_path: Path) -> None:
     """With flash and caches, compiled for the board as `build` does, and counted as `bench` on the virtual board."""
     board = load_board(board_name)
-    program = compile_graph(untrained_graph(zoo.describe(spec), spec.name), board.core, keep_constant_channels=True)
-    program = fit_to_board(program, board, "balanced")
+    program = compile_for(untrained_graph(zoo.describe(spec), spec.name), board, keep_constant_channels=True)
     counted = count_model(program, board.core, tmp_path, board=board)
     assert estimate(spec, board).cycles == pytest.approx(counted.cycles, rel=TOLERANCE)

@@ -22,6 +22,7 @@ from tinydeploy.boards import list_boards
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES
+from tinydeploy.ops import READERS
 from tinydeploy.tflite import read_model
 from tinydeploy.toolchain import find_zig
 
@@ -170,3 +171,8 @@ def test_it_lists_every_board() -> None:
 def test_it_names_no_machine() -> None:
     assert not re.search(r"(?<![\w.])/(?:home|root|work|tmp|usr)/", README)
     assert all((ROOT / link).exists() for link in re.findall(r"\]\((?!http)([^)]+)\)", README))
+
+
+def test_it_lists_every_operator() -> None:
+    table = README.split("| operators that are compiled | |")[1].split("\n\n")[0]
+    assert set(re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", table)) == set(READERS)

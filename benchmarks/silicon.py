@@ -136,7 +136,7 @@ def counting_state() -> str:
 def kept(case: Case, out: Path) -> Counts:
     """The counts of `case`, from `out` where they are there."""
     silicon = shipped(case.board)
-    facts = (cache_sizes(silicon), silicon.unified, silicon.flash_line_waits)
+    facts = (cache_sizes(silicon), silicon.unified, silicon.wait_states)
     key = stamp.digest(counting_state(), stamp.file_state(case.image), facts)
     place = out / f"{key[:24]}.json"
     if not place.exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from tinydeploy.shipped_constants import shipped_constants
+from tinydeploy.shipped_constants import ram_miss_cycles, shipped_constants
 from tinydeploy.stricttoml import Table
 
 _WORD_BYTES = 4
@@ -73,7 +73,6 @@ def flash_reads_of(part: str) -> FlashReads | None:
     )
     miss, access = (float(cache.values.get(cost, 0.0)) for cost in ("miss", "access"))
     core = table.text("core")
-    # A line from RAM lacks the flash's wait states.
-    ram_miss = max(0.0, miss - table.integer("flash_wait_states", 0, 15)) if core == "m7" else 0.0
+    ram_miss = ram_miss_cycles(core, miss, table.integer("flash_wait_states", 0, 15))
     loop_end = float(table.table("cycles").values.get("loop_end", 0.0))
     return FlashReads(table.text("chip"), core, sets, ways, line, sector, miss, access, loop_end, ram_miss)

@@ -45,7 +45,7 @@ def counts(edges: Iterable[Edge], traffic: Traffic, silicon: Silicon) -> dict[st
         totals["straight"] += runs * STRAIGHT[silicon.core](previous, block.instructions)
         for event, count in EVENTS.items():
             totals[event] += runs * count(previous, block)
-    totals["straight"] -= traffic.ram_misses * silicon.flash_line_waits
+    totals["straight"] -= traffic.ram_misses * silicon.wait_states
     return totals | {
         "data_cache.access": traffic.accesses,
         "data_cache.miss": traffic.misses + traffic.ram_misses,

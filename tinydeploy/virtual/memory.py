@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
+from tinydeploy.shipped_constants import ram_miss_cycles
 from tinydeploy.virtual import native
 from tinydeploy.virtual.chips.chip import Chip
 from tinydeploy.virtual.counter import BlockCounter
@@ -70,8 +71,8 @@ class Memory:
         for place, region in zip(self._regions, cached, strict=True):
             place.low, place.high = region.address, region.address + region.size_bytes
             place.data = ctypes.pointer(self._data.state)
-            miss = data.miss if region is flash else max(0.0, data.miss - silicon.flash_line_waits)
-            place.miss_256 = round(miss * _PARTS)
+            ram_miss = ram_miss_cycles(silicon.core, data.miss, silicon.wait_states)
+            place.miss_256 = round((data.miss if region is flash else ram_miss) * _PARTS)
             place.access_256 = round(data.access * _PARTS) if region is flash else 0
         state.regions = ctypes.cast(self._regions, ctypes.POINTER(native.RegionState))
         state.region_count = len(cached)

@@ -61,11 +61,6 @@ class Silicon:
     cost_factor: float = 1.0
 
     @property
-    def flash_line_waits(self) -> int:
-        """Cycles of ``miss`` that a line from RAM does not take: a Cortex-M7's cache is before both."""
-        return self.wait_states if self.core == "m7" else 0
-
-    @property
     def statement(self) -> str:
         """What a latency by these constants is worth."""
         return by_constants(self.name, self.chip, self.core_hz, self.wait_states, self.band)

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from tinydeploy.graph import Graph
 from tinydeploy.ops.base import Op
-from tinydeploy.ops.conv import Conv2D
-from tinydeploy.ops.depthwise import DepthwiseConv2D
+from tinydeploy.ops.convolution import Convolution
 from tinydeploy.ops.gather import ChannelGather
 from tinydeploy.ops.operands import BinaryOp
 from tinydeploy.ops.pool import Pool2D
@@ -65,7 +64,7 @@ def reach(op: Op, graph: Graph) -> Reach | None:
     """How `op` reads rows, or None where it does not work row by row."""
     if any(len(graph.tensors[t].shape) != 4 for t in (*op.inputs, op.output)):
         return None
-    if isinstance(op, Conv2D | DepthwiseConv2D | Pool2D):
+    if isinstance(op, Convolution | Pool2D):
         window = op.window
         return Reach((window.kernel[0] - 1) * window.dilation[0] + 1, window.stride[0], window.pad[0])
     if isinstance(op, Lookup | ChannelGather):
@@ -78,7 +77,7 @@ def reach(op: Op, graph: Graph) -> Reach | None:
 
 def cut(op: Op, part: Part) -> Op:
     """`op` as it stands alone for one part of a stripe."""
-    if isinstance(op, Conv2D | DepthwiseConv2D | Pool2D):
+    if isinstance(op, Convolution | Pool2D):
         return replace(op, window=replace(op.window, pad=(part.pad, op.window.pad[1])))
     if not isinstance(op, BinaryOp):
         return op

@@ -3,73 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.fixedpoint import IntArray, wrap_int32
-from tinydeploy.ops.base import (
-    Node,
-    Values,
-    WeightedOp,
-    Window,
-    four_dimensional,
-    linear_parameters,
-    read_window,
-)
-
-if TYPE_CHECKING:
-    from tinydeploy.graph import Graph
-
-
-def patches(x: NDArray[Any], window: Window, out_hw: tuple[int, int], fill: int) -> NDArray[Any]:
-    """Every window of an (H, W, C) array as (OH, OW, KH, KW, C); positions outside the array hold `fill`."""
-    (kh, kw), (sh, sw), (dh, dw), (pt, pl) = window.kernel, window.stride, window.dilation, window.pad
-    oh, ow = out_hw
-    need_h, need_w = (oh - 1) * sh + (kh - 1) * dh + 1, (ow - 1) * sw + (kw - 1) * dw + 1
-    h, w, c = x.shape
-    padded = np.full((max(need_h, pt + h), max(need_w, pl + w), c), fill, x.dtype)
-    padded[pt : pt + h, pl : pl + w] = x
-    rows = (np.arange(oh) * sh)[:, None] + np.arange(kh) * dh
-    cols = (np.arange(ow) * sw)[:, None] + np.arange(kw) * dw
-    return padded[rows[:, None, :, None], cols[None, :, None, :]]
+from tinydeploy.fixedpoint import IntArray
+from tinydeploy.ops.base import Node, four_dimensional, linear_parameters, read_window
+from tinydeploy.ops.convolution import Convolution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Conv2D(WeightedOp):
-    """A convolution; `weights` is (out, kernel h, kernel w, in per group)."""
+class Conv2D(Convolution):
+    """A dense or grouped convolution; `weights` is (out, kernel h, kernel w, in per group)."""
 
     kind: ClassVar[str] = "CONV_2D"
 
-    window: Window
     groups: int
-    input_zero_point: int
 
-    def macs(self, graph: Graph) -> int:
-        """Output pixels times weights."""
-        shape = graph.tensors[self.output].shape
-        return shape[1] * shape[2] * self.weights.size
-
-    def accumulate(self, x: NDArray[Any], out_hw: tuple[int, int]) -> IntArray:
-        """The int32 accumulators, bias included, as (OH, OW, OC) of an (H, W, C) input."""
-        centred = x.astype(np.float64) - self.input_zero_point
-        windows = patches(centred, self.window, out_hw, 0)
+    def products(self, windows: NDArray[np.int16]) -> IntArray:
+        """Each group is a matrix product over its own channels of the input."""
+        out_h, out_w = windows.shape[:2]
         depth = self.weights.shape[3]
         per_group = self.weights.shape[0] // self.groups
         parts = []
         for group in range(self.groups):
-            part = windows[..., group * depth : (group + 1) * depth].reshape(out_hw[0] * out_hw[1], -1)
+            part = windows[..., group * depth : (group + 1) * depth].reshape(out_h * out_w, -1)
             matrix = self.weights[group * per_group : (group + 1) * per_group].reshape(per_group, -1)
             # Products and sums stay far below 2**53, so float64 is exact and uses the fast matrix product.
-            parts.append(part @ matrix.T.astype(np.float64))
-        acc = np.concatenate(parts, axis=1).astype(np.int64) + self.bias
-        return wrap_int32(acc).reshape(*out_hw, -1)
-
-    def reference(self, graph: Graph, values: Values) -> NDArray[Any]:
-        """TFLM's ConvPerChannel."""
-        out = graph.tensors[self.output].shape
-        return self.requant.apply(self.accumulate(values[self.inputs[0]][0], (out[1], out[2])))[None]
+            parts.append(part.astype(np.float64) @ matrix.T.astype(np.float64))
+        return np.concatenate(parts, axis=1).astype(np.int64).reshape(out_h, out_w, -1)
 
 
 def read(node: Node) -> Conv2D:

@@ -3,52 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.fixedpoint import IntArray, wrap_int32
-from tinydeploy.ops.base import (
-    Node,
-    Values,
-    WeightedOp,
-    Window,
-    four_dimensional,
-    linear_parameters,
-    read_window,
-)
-from tinydeploy.ops.conv import patches
-
-if TYPE_CHECKING:
-    from tinydeploy.graph import Graph
+from tinydeploy.fixedpoint import IntArray
+from tinydeploy.ops.base import Node, four_dimensional, linear_parameters, read_window
+from tinydeploy.ops.convolution import Convolution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DepthwiseConv2D(WeightedOp):
+class DepthwiseConv2D(Convolution):
     """`weights` is (kernel h, kernel w, out); output channel ``o`` reads input channel ``o // multiplier``."""
 
     kind: ClassVar[str] = "DEPTHWISE_CONV_2D"
 
-    window: Window
     multiplier: int
-    input_zero_point: int
 
-    def macs(self, graph: Graph) -> int:
-        """Output pixels times weights."""
-        shape = graph.tensors[self.output].shape
-        return shape[1] * shape[2] * self.weights.size
-
-    def accumulate(self, x: NDArray[Any], out_hw: tuple[int, int]) -> IntArray:
-        """The int32 accumulators, bias included, as (OH, OW, OC) of an (H, W, C) input."""
-        windows = patches(x.astype(np.int64) - self.input_zero_point, self.window, out_hw, 0)
-        spread = np.repeat(windows, self.multiplier, axis=-1)
-        return wrap_int32(np.einsum("hwijc,ijc->hwc", spread, self.weights.astype(np.int64)) + self.bias)
-
-    def reference(self, graph: Graph, values: Values) -> NDArray[Any]:
-        """TFLM's DepthwiseConvPerChannel."""
-        out = graph.tensors[self.output].shape
-        return self.requant.apply(self.accumulate(values[self.inputs[0]][0], (out[1], out[2])))[None]
+    def products(self, windows: NDArray[np.int16]) -> IntArray:
+        """Each input channel times the filters of its own."""
+        spread = np.repeat(windows.astype(np.int64), self.multiplier, axis=-1)
+        return np.einsum("hwijc,ijc->hwc", spread, self.weights.astype(np.int64))
 
 
 def read(node: Node) -> DepthwiseConv2D:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.ops.base import Node, Op, Values, Window, four_dimensional, read_window
-from tinydeploy.ops.conv import patches
+from tinydeploy.ops.convolution import patches
 
 if TYPE_CHECKING:
     from tinydeploy.graph import Graph

@@ -14,6 +14,7 @@ from tinydeploy.fixedpoint import INT32_MAX, INT32_MIN, IntArray, multiply_by_qu
 from tinydeploy.graph import Graph
 from tinydeploy.ops.base import Op, Requant
 from tinydeploy.ops.conv import Conv2D
+from tinydeploy.ops.convolution import Convolution
 from tinydeploy.ops.depthwise import DepthwiseConv2D
 from tinydeploy.ops.fully_connected import FullyConnected
 from tinydeploy.ops.gather import ChannelGather
@@ -124,7 +125,7 @@ def _looked_up(op: Lookup, graph: Graph, source: Range) -> Range:
     return Range(np.array([part.min() for part in parts]), np.array([part.max() for part in parts]))
 
 
-def padded(op: Conv2D | DepthwiseConv2D, graph: Graph) -> bool:
+def padded(op: Convolution, graph: Graph) -> bool:
     """Whether a window of the operator leaves its input."""
     return op.window.leaves(graph.tensors[op.inputs[0]].shape, graph.tensors[op.output].shape)
 

@@ -9,6 +9,7 @@ from tinydeploy.fit import fit_error
 
 # What else lies in a RAM beside the arena: variables of the link, the UART's rings and the model's own state.
 _FIRMWARE_BYTES = 6 * 1024
+_SECTION_ALIGNMENT = 16  # of the model's sections, by the linker script
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,10 @@ def arena_memory(board: Board, arena_bytes: int) -> Memory:
 def rooms(board: Board, arena_bytes: int) -> list[tuple[Memory, int]]:
     """The memories for arenas, the preferred first, and the bytes that each has left beside an arena of that size."""
     arena = arena_memory(board, arena_bytes)
-    return [
-        (memory, max(0, _free(board, memory) - (_aligned(arena_bytes) if memory == arena else 0)))
-        for memory in board.arena
-    ]
-
-
-def _aligned(size_bytes: int) -> int:
-    """A size up to where the linker script begins the next section of the model."""
-    return -(-size_bytes // 16) * 16
+    taken = -(-arena_bytes // _SECTION_ALIGNMENT) * _SECTION_ALIGNMENT
+    return [(memory, max(0, _free(board, memory) - (taken if memory == arena else 0))) for memory in board.arena]
 
 
 def largest_arena_bytes(board: Board) -> int:
-    """The largest arena that one of the board's memories has room for, a multiple of 16."""
-    return max(_free(board, memory) for memory in board.arena) & ~15
+    """The largest arena that one of the board's memories has room for, whole up to the next section."""
+    return max(_free(board, memory) for memory in board.arena) // _SECTION_ALIGNMENT * _SECTION_ALIGNMENT

@@ -26,14 +26,16 @@ def emulated(project: Project, constants: Path | Silicon | None = None) -> Virtu
     from tinydeploy.virtual import VirtualBoard
 
     board = project_board(project.folder, project.board)
-    silicon = chosen_silicon(project, constants) if constants is None or isinstance(constants, Path) else constants
-    return VirtualBoard(board, project.elf, cycles=silicon or "shipped")
+    if isinstance(constants, Path | None):
+        constants = chosen_silicon(project.folder, board, constants)
+    return VirtualBoard(board, project.elf, cycles=constants or "shipped")
 
 
-def chosen_silicon(project: Project, constants: Path | None = None) -> Silicon | None:
-    """The constants in that file, else those that went along with the project; None for those that ship."""
-    own = constants or next(iter(sorted((project.folder / CALIBRATION).glob("*.toml"))), None)
-    return None if own is None else read_constants(own, project_board(project.folder, project.board))
+def chosen_silicon(folder: Path, board: Board, constants: Path | None = None) -> Silicon | None:
+    """The constants in that file, else those that went along with the project in `folder`, which is for `board`; None
+    for those that ship."""
+    own = constants or next(iter(sorted((folder / CALIBRATION).glob("*.toml"))), None)
+    return None if own is None else read_constants(own, board)
 
 
 def read_constants(path: Path, board: Board) -> Silicon:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tinydeploy import __version__
 from tinydeploy.bench import INVOKE_SYMBOL, Layer, Measurement, bench
-from tinydeploy.boards import project_board
+from tinydeploy.boards import Board, project_board
 from tinydeploy.connection import connected
 from tinydeploy.emulation import chosen_silicon
 from tinydeploy.errors import BoardError, MismatchError
@@ -80,19 +80,19 @@ def predict(project: Project, constants: Path | None = None) -> tuple[Measuremen
     """
     from tinydeploy.virtual.silicon_file import nearest_silicon, silicon_of
 
-    part = project_board(project.folder, project.board).part
-    known = chosen_silicon(project, constants) or silicon_of(part)
-    counting = known or nearest_silicon(part, project.core)
+    board = project_board(project.folder, project.board)
+    known = chosen_silicon(project.folder, board, constants) or silicon_of(board.part)
+    counting = known or nearest_silicon(board.part, project.core)
     if counting is None:
         raise BoardError(f"the virtual board cannot count for the {project.core} of {project.board}; leave --save away")
-    predicted, counted = _run(project, counting)
+    predicted, counted = _run(project, board, counting)
     if known is None:
         with connected(project) as session:
             predicted = bench(project, session, read_image(project.elf), count=2)
     return predicted, counted
 
 
-def _run(project: Project, silicon: Silicon) -> tuple[Measurement, Counted]:
+def _run(project: Project, board: Board, silicon: Silicon) -> tuple[Measurement, Counted]:
     from tinydeploy.virtual.fitting import cache_sizes, counts, rules_cycles
 
     with connected(project, constants=silicon) as session:
@@ -103,7 +103,6 @@ def _run(project: Project, silicon: Silicon) -> tuple[Measurement, Counted]:
     if predicted.interrupted:
         raise KeyboardInterrupt
     assert tally.edges is not None
-    board = project_board(project.folder, project.board)
     return predicted, Counted(
         board.part,
         board.clock.flash_wait_states,

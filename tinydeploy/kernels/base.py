@@ -158,6 +158,11 @@ def window_shape(graph: Graph, source: int, output: int, window: Window) -> dict
     }
 
 
+def out_pitch(shape: Mapping[str, Any]) -> int:
+    """Channels from an output pixel to the next: its own, or those of the tensor that it is a part of."""
+    return int(shape.get("out_pitch", shape["out_c"]))
+
+
 def plus(value: int) -> str:
     """C text that adds a constant: " + 3", " - 3", or nothing for zero."""
     return f" + {value}" if value > 0 else f" - {-value}" if value < 0 else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tinydeploy.kernels.base import out_pitch
 from tinydeploy.kernels.matrix_assembly import Block
 from tinydeploy.kernels.matrix_gather import GatherForm, gather_lines
 from tinydeploy.kernels.matrix_schedule import BlockForm
@@ -100,7 +101,7 @@ def block_of(shape: Mapping[str, Any], pixels: int) -> Block:
     return Block(
         gather_form(shape, pixels),
         form,
-        _out_pitch(shape),
+        out_pitch(shape),
         shape["out_c"] // shape["groups"],
         shape["requant"],
         shape["shift"],
@@ -117,9 +118,4 @@ def _steps(shape: Mapping[str, Any], pixels: int) -> tuple[int, int]:
     if shape["pointwise"] and shape["counts"][4 - pixels] == 1:
         return 0, 0
     sign = -1 if shape["pointwise"] and shape["out_c"] > shape["in_c"] else 1
-    return sign * pixels * shape["step_bytes"], sign * pixels * _out_pitch(shape)
-
-
-def _out_pitch(shape: Mapping[str, Any]) -> int:
-    """Channels from an output pixel to the next: its own, or those of the tensor that it is a part of."""
-    return int(shape.get("out_pitch", shape["out_c"]))
+    return sign * pixels * shape["step_bytes"], sign * pixels * out_pitch(shape)

@@ -27,13 +27,14 @@ _HALFWORD = 1 << 16
 
 
 class _Side(NamedTuple):
-    """Height or width: inputs, outputs, padding before the first input, and bytes from one to the next of each."""
+    """Height or width: inputs, outputs, padding before the first input, bytes from an input to the next, pixels from an
+    output to the next."""
 
     inputs: int
     outputs: int
     pad: int
     input_step: int
-    output_step: int
+    output_pixels: int
 
 
 def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
@@ -48,8 +49,8 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
         return None
     sizes = window_shape(graph, op.inputs[0], op.output, op.window)
     in_h, in_w, out_h, out_w = (int(sizes[key]) for key in ("in_h", "in_w", "out_h", "out_w"))
-    height = _Side(in_h, out_h, op.window.pad[0], in_w * count, out_w * count)
-    width = _Side(in_w, out_w, op.window.pad[1], count, count)
+    height = _Side(in_h, out_h, op.window.pad[0], in_w * count, out_w)
+    width = _Side(in_w, out_w, op.window.pad[1], count, 1)
     turned = _blocks(width, height, stride) < _blocks(height, width, stride)
     down, along = (width, height) if turned else (height, width)
     rows = _rows_at_once(down, stride)
@@ -58,7 +59,7 @@ def depthwise(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
     columns = -(-along.outputs // 2) * 2 if stride == 1 else 2 * along.outputs
     pitch = -(-max(columns + 2, along.pad + along.inputs) // 2) * 2
     gathered = np.add.outer(np.minimum(np.arange(4), rows + 1) * pitch, [0, 2])
-    stored = np.add.outer(np.arange(8 // rows) * along.output_step, np.arange(rows) * down.output_step)
+    stored = np.add.outer(np.arange(8 // rows) * along.output_pixels, np.arange(rows) * down.output_pixels) * count
     copied = np.arange(8) * along.input_step
     plane_bytes = -(-plane_h * pitch // 8) * 8
     reach = max(int(gathered.max()), int(stored.max()), 24 * along.input_step)

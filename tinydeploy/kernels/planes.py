@@ -82,8 +82,9 @@ def planes(op: DepthwiseConv2D, graph: Graph) -> Implementation | None:
             "stride_w": strides[1],
             "out_h": outputs[0],
             "out_w": outputs[1],
-            "out_step": out_c * (out_w if tall else 1),
-            "out_row_step": out_c * (1 if tall else out_w),
+            # In pixels, from an output to the next and from a row of them to the next.
+            "out_step": out_w if tall else 1,
+            "out_row_step": 1 if tall else out_w,
             "shifted": shifted,
             "block": _BLOCK.get(strides[1], _OTHER_BLOCK),
             "plane_w": plane_w,

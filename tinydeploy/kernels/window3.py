@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tinydeploy.kernels.base import out_pitch
+
 # Registers for sums and values; the kernel's template holds pointers, weights, bias and factor in the others. Two rows
 # leave two registers of weights unused.
 _POOL = {3: (8, 9, 10, 11, 12), 2: (6, 7, 8, 9, 10, 11, 12)}
@@ -80,7 +82,7 @@ class RowForm:
     wide: bool
     row_bytes: int
     in_c: int
-    out_c: int
+    out_pitch: int
 
 
 class _Row:
@@ -209,7 +211,7 @@ class _Row:
         if not form.wide and far > _REACH_BYTES:
             self.move_input(columns[0])
         oldest = self.outputs_at(columns[0])[0]
-        if (oldest + 3 - self.at_output) * form.out_c > _REACH_BYTES:
+        if (oldest + 3 - self.at_output) * form.out_pitch > _REACH_BYTES:
             self.move_output(oldest)
         # With stride 1 three sums are open at a time: the second column waits until the oldest is stored.
         late = columns[1:] if form.stride_w == 1 and form.rows == 3 else columns[:0]
@@ -364,5 +366,5 @@ def _form(shape: Mapping[str, Any], rows_read: int) -> RowForm:
         wide=bool(shape["wide"]),
         row_bytes=in_w * in_c,
         in_c=in_c,
-        out_c=int(shape["out_c"]),
+        out_pitch=out_pitch(shape),
     )

@@ -12,7 +12,8 @@ from tinydeploy.zoo import ModelSpec
 def require_deployable(
     spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", stream_input: bool = False
 ) -> None:
-    """FitError where the arena that the compiler plans for `spec`, or its packed constants, exceed `board`.
+    """FitError where the firmware with `spec` exceeds the RAM or flash of `board`: arena and constants by the compiler,
+    the rest by the cost model.
 
     The message names the nearest network that fits, thinner before smaller; each candidate is compiled.
     """
@@ -27,7 +28,7 @@ def _shortage(spec: ModelSpec, board: Board, optimize: Optimize, stream_input: b
     if cost.firmware_ram_bytes > cost.board_ram_bytes:
         activations = tuple((layer.name, layer.activation_bytes) for layer in cost.layers)
         return Shortage("ram", cost.firmware_ram_bytes, cost.board_ram_bytes, activations)
-    if cost.constants_bytes > cost.board_flash_bytes:
+    if cost.firmware_flash_bytes > cost.board_flash_bytes:
         weights = tuple((layer.name, layer.weights_bytes) for layer in cost.layers)
-        return Shortage("flash", cost.constants_bytes, cost.board_flash_bytes, weights)
+        return Shortage("flash", cost.firmware_flash_bytes, cost.board_flash_bytes, weights)
     return None

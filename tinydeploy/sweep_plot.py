@@ -88,67 +88,76 @@ def _colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """A panel's left edge, and where values are along its axes: 0 at the left and the bottom, 1 at the other end."""
+
+    left: int
+    across: Callable[[float], float]
+    up: Callable[[float], float]
+
+    def x(self, value: float) -> float:
+        """Pixels from the drawing's left."""
+        return round(self.left + _WIDTH * self.across(value), 1)
+
+    def y(self, value: float) -> float:
+        """Pixels from the drawing's top."""
+        return round(_TOP + _HEIGHT * (1 - self.up(value)), 1)
+
+
+def _linear(low: float, high: float) -> Callable[[float], float]:
+    return lambda value: (value - low) / (high - low) if high > low else 0.5
+
+
+def _logarithmic(low: int, high: int) -> Callable[[float], float]:
+    """From one power of ten to another."""
+    return lambda value: (math.log10(value) - low) / (high - low)
+
+
 def _cost_panel(left: int, series: _Series, cost: Cost, board: Board) -> str:
     """`cost` over alpha, a line for each series."""
     alphas = sorted({one.spec.alpha for line in series.values() for one, _ in line})
     low, high = _powers([cost.value(one) for line in series.values() for one, _ in line])
-    most = cost.limit(board)
-
-    def x(alpha: float) -> float:
-        span = alphas[-1] - alphas[0]
-        return round(left + (_WIDTH * (alpha - alphas[0]) / span if span else _WIDTH / 2), 1)
-
-    def y(amount: float) -> float:
-        return round(_TOP + _HEIGHT * (1 - (math.log10(amount) - low) / (high - low)), 1)
-
-    parts = [_title(left, cost.title)]
-    for power in range(low, high + 1):
-        parts.append(_across(left, y(10.0**power), f"{10.0**power:g}"))
-    parts += [_below(x(alpha), f"{alpha:g}") for alpha in alphas]
-    parts.append(_below(left + _WIDTH / 2, "alpha", 36))
-    if most is not None and 10.0**low <= most <= 10.0**high:
-        parts.append(f'<line class="limit" x1="{left}" y1="{y(most)}" x2="{left + _WIDTH}" y2="{y(most)}"/>')
+    axes = _Axes(left, _linear(alphas[0], alphas[-1]), _logarithmic(low, high))
+    parts = _frame(axes, cost.title, _decades(low, high), {alpha: f"{alpha:g}" for alpha in alphas}, "alpha")
+    if (most := _limit(cost, board, low, high)) is not None:
+        parts.append(f'<line class="limit" x1="{left}" y1="{axes.y(most)}" x2="{left + _WIDTH}" y2="{axes.y(most)}"/>')
     for number, line in enumerate(series.values()):
-        points = " ".join(f"{x(one.spec.alpha)},{y(cost.value(one))}" for one, _ in line)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{_colour(number)}" stroke-width="2"/>')
+        points = [(axes.x(one.spec.alpha), axes.y(cost.value(one))) for one, _ in line]
+        joined = " ".join(f"{x},{y}" for x, y in points)
+        parts.append(f'<polyline points="{joined}" fill="none" stroke="{_colour(number)}" stroke-width="2"/>')
         parts += [
-            _point(x(one.spec.alpha), y(cost.value(one)), number, one, f"{cost.value(one):.3g}") for one, _ in line
+            _point(x, y, number, one, f"{cost.value(one):.3g}") for (x, y), (one, _) in zip(points, line, strict=True)
         ]
     return "\n".join(parts)
 
 
 def _score_panel(left: int, series: _Series, cost: Cost, board: Board) -> str:
     """What networks reach over `cost`; the best for their cost among those that fit are joined."""
-    reached = [(one, score) for line in series.values() for one, score in line if score is not None]
-    low, high = _powers([cost.value(one) for one, _ in reached])
-    scores = [score.int8_score for _, score in reached]
-    bottom, top = math.floor(min(scores) * 10) / 10, math.ceil(max(scores) * 10) / 10
-    top = max(top, bottom + 0.1)
-    most = cost.limit(board)
-
-    def x(amount: float) -> float:
-        return round(left + _WIDTH * (math.log10(amount) - low) / (high - low), 1)
-
-    def y(score: float) -> float:
-        return round(_TOP + _HEIGHT * (1 - (score - bottom) / (top - bottom)), 1)
-
-    measure = reached[0][1].measure
-    parts = [_title(left, f"{measure} over {cost.title}")]
-    for tenth in range(round(10 * bottom), round(10 * top) + 1):
-        parts.append(_across(left, y(tenth / 10), f"{10 * tenth} %" if measure == "accuracy" else f"{tenth / 10:g}"))
-    parts += [_below(x(10.0**power), f"{10.0**power:g}") for power in range(low, high + 1)]
-    parts.append(_below(left + _WIDTH / 2, cost.title, 36))
-    if most is not None and 10.0**low <= most <= 10.0**high:
-        parts.append(f'<line class="limit" x1="{x(most)}" y1="{_TOP}" x2="{x(most)}" y2="{_TOP + _HEIGHT}"/>')
-    fitting = sorted((cost.value(one), score.int8_score) for one, score in reached if one.fits)
+    reached = [
+        (number, one, score) for number, line in enumerate(series.values()) for one, score in line if score is not None
+    ]
+    low, high = _powers([cost.value(one) for _, one, _ in reached])
+    tenths = [score.int8_score * 10 for _, _, score in reached]
+    bottom, top = math.floor(min(tenths)), math.ceil(max(tenths))
+    top = max(top, bottom + 1)
+    axes = _Axes(left, _logarithmic(low, high), _linear(bottom / 10, top / 10))
+    measure = reached[0][2].measure
+    rows = {
+        tenth / 10: f"{10 * tenth} %" if measure == "accuracy" else f"{tenth / 10:g}"
+        for tenth in range(bottom, top + 1)
+    }
+    parts = _frame(axes, f"{measure} over {cost.title}", rows, _decades(low, high), cost.title)
+    if (most := _limit(cost, board, low, high)) is not None:
+        x = axes.x(most)
+        parts.append(f'<line class="limit" x1="{x}" y1="{_TOP}" x2="{x}" y2="{_TOP + _HEIGHT}"/>')
+    fitting = sorted((cost.value(one), score.int8_score) for _, one, score in reached if one.fits)
     kept = front([(amount, -score) for amount, score in fitting])
-    joined = " ".join(f"{x(a)},{y(s)}" for (a, s), best in zip(fitting, kept, strict=True) if best)
+    joined = " ".join(f"{axes.x(a)},{axes.y(s)}" for (a, s), best in zip(fitting, kept, strict=True) if best)
     parts.append(f'<polyline class="front" points="{joined}"/>')
-    for number, line in enumerate(series.values()):
-        for one, score in line:
-            if score is not None:
-                said = f"{shown_score(measure, score.int8_score)} at {cost.value(one):.3g}"
-                parts.append(_point(x(cost.value(one)), y(score.int8_score), number, one, said))
+    for number, one, score in reached:
+        said = f"{shown_score(measure, score.int8_score)} at {cost.value(one):.3g}"
+        parts.append(_point(axes.x(cost.value(one)), axes.y(score.int8_score), number, one, said))
     return "\n".join(parts)
 
 
@@ -158,20 +167,31 @@ def _powers(values: Sequence[float]) -> tuple[int, int]:
     return low, max(high, low + 1)
 
 
-def _title(left: int, text: str) -> str:
-    return f'<text x="{left}" y="{_TOP - 14}" font-weight="bold">{text}</text>'
+def _decades(low: int, high: int) -> dict[float, str]:
+    """The labels of a logarithmic axis."""
+    return {10.0**power: f"{10.0**power:g}" for power in range(low, high + 1)}
 
 
-def _across(left: int, y: float, text: str) -> str:
-    """A line of the grid with its label."""
-    return (
-        f'<line class="grid" x1="{left}" y1="{y}" x2="{left + _WIDTH}" y2="{y}"/>\n'
-        f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{text}</text>'
-    )
+def _limit(cost: Cost, board: Board, low: int, high: int) -> float | None:
+    """What `board` has of it, where that is between the two powers of ten."""
+    most = cost.limit(board)
+    return most if most is not None and 10.0**low <= most <= 10.0**high else None
 
 
-def _below(x: float, text: str, down: int = 18) -> str:
-    return f'<text x="{x}" y="{_TOP + _HEIGHT + down}" text-anchor="middle">{text}</text>'
+def _frame(
+    axes: _Axes, title: str, rows: Mapping[float, str], columns: Mapping[float, str], columns_title: str
+) -> list[str]:
+    """A panel without what is in it: its title, lines of the grid with the labels `rows`, the labels `columns`."""
+    left, bottom = axes.left, _TOP + _HEIGHT
+    parts = [f'<text x="{left}" y="{_TOP - 14}" font-weight="bold">{title}</text>']
+    for value, text in rows.items():
+        y = axes.y(value)
+        parts.append(f'<line class="grid" x1="{left}" y1="{y}" x2="{left + _WIDTH}" y2="{y}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{text}</text>')
+    for value, text in columns.items():
+        parts.append(f'<text x="{axes.x(value)}" y="{bottom + 18}" text-anchor="middle">{text}</text>')
+    parts.append(f'<text x="{left + _WIDTH / 2}" y="{bottom + 36}" text-anchor="middle">{columns_title}</text>')
+    return parts
 
 
 def _point(x: float, y: float, number: int, one: Estimate, said: str) -> str:

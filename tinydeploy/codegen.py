@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import jinja2
@@ -17,16 +17,20 @@ from numpy.typing import NDArray
 from tinydeploy import __version__
 from tinydeploy.calls import C_TYPES, Names, kernels, name_all, prototypes, step_context
 from tinydeploy.compiler import Program
-from tinydeploy.constants_place import choices, copied_to, is_copied, ram_constants_bytes
+from tinydeploy.constants_place import is_copied
 from tinydeploy.graph import Tensor
 from tinydeploy.kernels.base import Constant, Implementation, plus
 from tinydeploy.kernels.matrix_parts import matrix_parts
 from tinydeploy.kernels.schedule import row_schedule
 from tinydeploy.kernels.window3 import layer_code
+from tinydeploy.manifest import program_manifest
+from tinydeploy.rendering import environment
 from tinydeploy.resources import resource_dir
 
 # Headers that any kernel may include; copied as they are.
 _KERNEL_HEADERS = ("td_fixedpoint.h", "td_dsp.h", "td_requantize_dsp.h")
+# Rendered; model.h comes last, by the fingerprint of all.
+_MODEL_FILES = ("model_debug.h", "model.c", "model_data.h", "td_kernels.h")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,25 +47,36 @@ def generate(
     """C for `program`; `classes` are names for the output's elements, `pixel_table` the int8 input of each of the 256
     pixel values, where the model takes images."""
 
-    def placed(tensor: int) -> tuple[Tensor, int | None]:
-        return program.graph.tensors[tensor], program.plan.tensors.get(tensor)
-
-    def stated(tensor: int) -> dict[str, Any]:
-        return manifest_tensor(*placed(tensor), program.plan.pitches.get(tensor))
-
     names = name_all(program)
     steps = [step_context(program, number, names) for number in range(len(program.steps))]
-    context = {
-        "name": program.graph.name,
+    context = _context(program, names, steps, classes)
+    files = {
+        **{name: render(f"model/{name}.j2", context) for name in _MODEL_FILES},
+        "model_data.c": _data_file(program, names),
+        **_kernel_files(program, names),
+    }
+    if pixel_table is not None:
+        files["model_preprocess.h"] = _preprocess_header(pixel_table)
+    fingerprint = add_header(files, context)
+    return Sources(files, program_manifest(program, steps, fingerprint, classes))
+
+
+def _context(
+    program: Program, names: Names, steps: Sequence[Mapping[str, Any]], classes: Sequence[str] | None
+) -> dict[str, Any]:
+    """What the templates of the model say of `program`, whose steps are `steps`."""
+    graph, plan = program.graph, program.plan
+    return {
+        "name": graph.name,
         "version": __version__,
         "target": program.core.title if program.core else "any core",
-        "sha256": program.graph.sha256,
-        "arena_bytes": program.plan.arena_bytes,
+        "sha256": graph.sha256,
+        "arena_bytes": plan.arena_bytes,
         "macs": program.nominal_macs,
         "classes": list(classes or ()),
         "steps": steps,
-        "input": edge(*placed(program.graph.input)),
-        "output": edge(*placed(program.graph.output)),
+        "input": edge(graph.tensors[graph.input], plan.tensors.get(graph.input)),
+        "output": edge(graph.tensors[graph.output], plan.tensors.get(graph.output)),
         "arrays": [
             {"symbol": symbol, "ctype": constant.ctype, "length": len(constant.values)}
             for symbol, constant in names.arrays.values()
@@ -69,51 +84,12 @@ def generate(
         "streamed": program.streamed,
         "prototypes": prototypes(program, names),
     }
-    files = {
-        "model_debug.h": render("model/model_debug.h.j2", context),
-        "model.c": render("model/model.c.j2", context),
-        "model_data.h": render("model/model_data.h.j2", context),
-        "model_data.c": _data_file(program, names),
-        "td_kernels.h": render("model/td_kernels.h.j2", context),
-        **_kernel_files(program, names),
-    }
-    if pixel_table is not None:
-        table = [int(q) for q in pixel_table]
-        is_shift = table == list(range(-128, 128))
-        files["model_preprocess.h"] = render("model/model_preprocess.h.j2", {"table": table, "is_shift": is_shift})
-    fingerprint = add_header(files, context)
-    manifest = {
-        "tool_version": __version__,
-        "model_name": program.graph.name,
-        "model_sha256": program.graph.sha256,
-        "fingerprint": fingerprint,
-        "core": program.core.name if program.core else None,
-        "input": stated(program.graph.input),
-        "output": stated(program.graph.output),
-        "arena_bytes": program.plan.arena_bytes,
-        "constants_bytes": program.constants_bytes,
-        "copied_bytes": ram_constants_bytes(program.steps),
-        "copied_to": copied_to(program.steps),
-        "macs": program.nominal_macs,
-        "computed_macs": program.graph.macs,
-        "classes": list(classes) if classes else None,
-        "constants": [asdict(choice) for choice in choices(program)],
-        "steps": [
-            {
-                "index": number,
-                "name": step["name"],
-                "op": step["kind"],
-                "symbol": step["symbol"],
-                "kernels": step["kernels"],
-                "arrays": step["arrays"],
-                "macs": step["macs"],
-                "weights_bytes": program.steps[number].op.weights_bytes,
-                "outputs": [stated(program.steps[number].op.output)],
-            }
-            for number, step in enumerate(steps)
-        ],
-    }
-    return Sources(files, manifest)
+
+
+def _preprocess_header(pixel_table: NDArray[np.int8]) -> str:
+    """model_preprocess.h: a pixel's int8 input by a table, or by a subtraction where that is all it does."""
+    table = pixel_table.tolist()
+    return render("model/model_preprocess.h.j2", {"table": table, "is_shift": table == list(range(-128, 128))})
 
 
 def add_header(files: dict[str, str], context: Mapping[str, Any], path: str = "model.h") -> str:
@@ -127,16 +103,9 @@ def add_header(files: dict[str, str], context: Mapping[str, Any], path: str = "m
 
 
 @functools.cache
-def environment() -> jinja2.Environment:
-    """The one Jinja2 setting for C: strict about undefined names, C-safe filters, no stray blank lines."""
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resource_dir("firmware_templates")),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
+def _environment() -> jinja2.Environment:
+    """The templates, with C-safe filters and what kernels compute for themselves."""
+    env = environment()
     env.filters["c_string"] = _c_string
     env.filters["c_comment"] = _c_comment
     env.globals["row_schedule"] = row_schedule
@@ -160,7 +129,7 @@ def _c_comment(text: str) -> str:
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """A template of firmware_templates/ as C."""
-    return environment().get_template(template).render(context)
+    return _environment().get_template(template).render(context)
 
 
 def _kernel_files(program: Program, names: Names) -> dict[str, str]:
@@ -228,22 +197,4 @@ def edge(t: Tensor, offset: int | None) -> dict[str, Any]:
         "scale": f"{np.float32(t.quantization.scale)!s}f" if quantized else None,
         "zero_point": t.quantization.zero_point if quantized else None,
         "offset": offset,
-    }
-
-
-def manifest_tensor(t: Tensor, offset: int | None, pitch_bytes: int | None = None) -> dict[str, Any]:
-    """What the manifest says of a tensor that lies at `offset` in the arena, or is streamed; with rows of `pitch_bytes`
-    where they do not follow one another at once."""
-    quantized = t.quant is not None and t.dtype != "float32"
-    return {
-        "tensor": t.index,
-        "name": t.name,
-        "shape": list(t.shape),
-        "dtype": t.dtype,
-        "offset_bytes": offset,
-        "size_bytes": t.size_bytes,
-        "scale": t.quantization.scale if quantized else None,
-        "zero_point": t.quantization.zero_point if quantized else None,
-        **({"channels": list(t.channels)} if t.channels is not None else {}),
-        **({"pitch_bytes": pitch_bytes} if pitch_bytes is not None else {}),
     }

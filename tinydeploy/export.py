@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from tinydeploy import __version__
-from tinydeploy.codegen import environment, generate
+from tinydeploy.codegen import generate, render
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.ecosystems import ECOSYSTEMS, WITHOUT_CORTEX_M
 from tinydeploy.errors import OutputError, UsageError
@@ -218,5 +218,5 @@ def _rendered(ecosystem: str, context: Mapping[str, Any]) -> dict[str, str]:
         for template in sorted((root / part).rglob("*.j2")):
             path = template.relative_to(root / part).as_posix().removesuffix(".j2")
             where = f"export/{part}/{path}.j2"
-            files[path.replace("__name__", str(context["name"]))] = environment().get_template(where).render(context)
+            files[path.replace("__name__", str(context["name"]))] = render(where, context)
     return files

@@ -53,6 +53,15 @@ _COMMON = (
 _AHB_CODE = {1: 0, 2: 8, 4: 9, 8: 10, 16: 11, 64: 12, 128: 13, 256: 14, 512: 15}
 _APB_CODE = {1: 0, 2: 4, 4: 5, 8: 6, 16: 7}
 _GENERATED = re.compile(r"^GENERATED :=((?:.*\\\n)*.*)$", re.MULTILINE)
+# By tool, in order of preference; {} is what the board's [flash_tools] says of it. The first write the firmware, the
+# others serve GDB on port 3333.
+_FLASH_COMMANDS = {
+    "openocd": 'openocd {} -c "program $(ELF) verify reset exit"',
+    "st_flash": "st-flash {} write build/firmware.bin 0x{flash:08X}",
+    "pyocd": "pyocd load --target {0} $(ELF) && pyocd reset --target {0}",
+    "picotool": "picotool load {} $(ELF) && picotool reboot",
+}
+_DEBUG_COMMANDS = {"openocd": "openocd {}", "pyocd": "pyocd gdbserver --target {}"}
 _FLASH_MISSING = (
     "found none of openocd, st-flash, pyocd; install one: "
     "apt install openocd, or apt install stlink-tools, or pip install pyocd"
@@ -83,30 +92,14 @@ def _clock_defines(board: Board) -> dict[str, str]:
     return defines
 
 
-def _flash_commands(board: Board) -> dict[str, str]:
-    """Tool name -> the command that writes the firmware, in order of preference, for the tools the board names."""
+def _commands(known: Mapping[str, str], board: Board) -> dict[str, str]:
+    """Tool name -> the command of it, for the tools that the board names."""
     tools = board.flash_tools
-    commands: dict[str, str] = {}
-    if "openocd" in tools:
-        commands["openocd"] = f'openocd {tools["openocd"]} -c "program $(ELF) verify reset exit"'
-    if "st_flash" in tools:
-        commands["st-flash"] = f"st-flash {tools['st_flash']} write build/firmware.bin 0x{board.flash.origin:08X}"
-    if "pyocd" in tools:
-        commands["pyocd"] = f"pyocd load --target {tools['pyocd']} $(ELF) && pyocd reset --target {tools['pyocd']}"
-    if "picotool" in tools:
-        commands["picotool"] = f"picotool load {tools['picotool']} $(ELF) && picotool reboot"
-    return commands
-
-
-def _debug_commands(board: Board) -> dict[str, str]:
-    """Tool name -> the command that serves GDB on port 3333, for the tools the board names."""
-    tools = board.flash_tools
-    commands: dict[str, str] = {}
-    if "openocd" in tools:
-        commands["openocd"] = f"openocd {tools['openocd']}"
-    if "pyocd" in tools:
-        commands["pyocd"] = f"pyocd gdbserver --target {tools['pyocd']}"
-    return commands
+    return {
+        tool.replace("_", "-"): command.format(tools[tool], flash=board.flash.origin)
+        for tool, command in known.items()
+        if tool in tools
+    }
 
 
 def _placement(manifest: Mapping[str, Any], board: Board) -> Placement:
@@ -129,35 +122,16 @@ def _vectors(board: Board) -> list[tuple[int, int, str]]:
     return runs
 
 
-def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str, str | bytes]:
-    """Every file of the project: `sources`, ``firmware/`` and the ``Makefile``; relative path -> content.
-
-    A source takes the place of a firmware file of the same path.
-    """
-    # Imported here: building needs Jinja, the many commands that do not build should start fast.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = resource_dir("firmware_templates")
+def _context(board: Board, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates say of `board` and of the model that `manifest` describes."""
     family = FAMILIES[board.family]
-    uart_driver = UART_DRIVERS[board.uart.driver]
-    drivers = {
-        "clock.c": f"clock_{family.clock_driver}.c",
-        **{header: header for header in family.clock_headers},
-        "uart_hw.h": uart_driver.file,
-        **{name: name for name in uart_driver.includes},
-        "pins.h": f"pins_{family.pins}.h",
-        "cycles.h": f"cycles_{board.core.cycle_counter}.h",
-    }
-    if board.core.cycle_counter == "systick":
-        drivers["cycles.c"] = "cycles_systick.c"
+    tflm = manifest.get("tflm")
 
     def gpio_port(pin: Pin) -> int:
         assert family.gpio is not None
         return family.gpio.ports.index(pin.port)
 
-    manifest = json.loads(sources.get("tinydeploy.json", "{}"))
-    tflm = manifest.get("tflm")
-    context: dict[str, Any] = {
+    return {
         "board": board,
         "core": board.core,
         "family": family,
@@ -171,39 +145,67 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
         "state_registers": state_registers(board),
         "gcc_flags": " ".join(board.core.gcc_flags),
         "zig_flags": f"-target {board.core.zig_target} -mcpu={board.core.zig_cpu}",
-        "flash_commands": _flash_commands(board),
+        "flash_commands": _commands(_FLASH_COMMANDS, board),
         "flash_missing": _FLASH_MISSING,
-        "debug_commands": _debug_commands(board),
+        "debug_commands": _commands(_DEBUG_COMMANDS, board),
         "debug_missing": _DEBUG_MISSING,
+        **({"boot2": second_stage(int(board.clock.settings["flash_divider"]))} if family.boot == "rp2040" else {}),
     }
+
+
+def _drivers(board: Board) -> dict[str, str]:
+    """Name in ``firmware/`` -> the file of ``firmware_templates/drivers/`` that the board has there."""
+    family = FAMILIES[board.family]
+    uart = UART_DRIVERS[board.uart.driver]
+    drivers = {
+        "clock.c": f"clock_{family.clock_driver}.c",
+        **{header: header for header in family.clock_headers},
+        "uart_hw.h": uart.file,
+        **{name: name for name in uart.includes},
+        "pins.h": f"pins_{family.pins}.h",
+        "cycles.h": f"cycles_{board.core.cycle_counter}.h",
+    }
+    if board.core.cycle_counter == "systick":
+        drivers["cycles.c"] = "cycles_systick.c"
     if family.boot == "rp2350":
         drivers["boot.c"] = "boot_rp2350.c"
-    if family.boot == "rp2040":
-        context["boot2"] = second_stage(int(board.clock.settings["flash_divider"]))
-    environment = Environment(
-        loader=FileSystemLoader(templates),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    return drivers
 
-    def render(name: str) -> str:
-        return environment.get_template(f"{name}.j2").render(context)
 
-    files: dict[str, str | bytes] = {"firmware/board.h": render("board.h"), "firmware/link.ld": render("link.ld")}
-    if family.boot == "rp2040":
-        files["firmware/boot.c"] = render("drivers/boot_rp2040.c")
+def _plain_files(board: Board) -> dict[str, str | bytes]:
+    """The files of ``firmware/`` that are the same for every model. BoardError where a driver is not there."""
+    templates = resource_dir("firmware_templates")
+    files: dict[str, str | bytes] = {}
     for name in _COMMON:
         files[f"firmware/{name}"] = (templates / name).read_text(encoding="utf-8")
-    for name, driver in drivers.items():
+    for name, driver in _drivers(board).items():
         path = templates / "drivers" / driver
         if not path.is_file():
             raise BoardError(f"{board.name}: no driver firmware_templates/drivers/{driver}; write it or choose another")
         files[f"firmware/{name}"] = path.read_text(encoding="utf-8")
+    return files
+
+
+def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str, str | bytes]:
+    """Every file of the project: `sources`, ``firmware/`` and the ``Makefile``; relative path -> content.
+
+    A source takes the place of a firmware file of the same path.
+    """
+    # Imported here: building needs Jinja, the many commands that do not build should start fast.
+    from tinydeploy.rendering import environment
+
+    templates = environment()
+    context = _context(board, json.loads(sources.get("tinydeploy.json", "{}")))
+
+    def render(name: str, **more: Any) -> str:
+        return templates.get_template(f"{name}.j2").render(context, **more)
+
+    files: dict[str, str | bytes] = {"firmware/board.h": render("board.h"), "firmware/link.ld": render("link.ld")}
+    if FAMILIES[board.family].boot == "rp2040":
+        files["firmware/boot.c"] = render("drivers/boot_rp2040.c")
+    files |= _plain_files(board)
     files |= sources
-    context["generated"] = sorted(files)
-    return {"Makefile": render("Makefile"), **files}
+    return {"Makefile": render("Makefile", generated=sorted(files)), **files}
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ from typing import Any
 from tinydeploy import __version__
 from tinydeploy.boards import Board
 from tinydeploy.calls import identifier
-from tinydeploy.codegen import Sources, add_header, edge, manifest_tensor, render
+from tinydeploy.codegen import Sources, add_header, edge, render
 from tinydeploy.graph import Graph
+from tinydeploy.manifest import manifest_tensor
 from tinydeploy.resources import resource_dir
 from tinydeploy.tflm_tree import TflmTree
 

@@ -32,6 +32,8 @@ _TRIES = 3
 _RESULT_TOLERANCE = 0.0015  # of an error printed with three places, summed up in another order
 
 Progress = Callable[[int, int], None]
+# A sample's label, and the results of each of its segments.
+_Answer = tuple[int, Sequence[Sequence[float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,30 +191,15 @@ def run(
         )
     first = [segment for sample in samples or () for segment in sample.segments[:1]][:WINDOWS]
     inputs = first or _stored_inputs(project, task)
-    virtual = isinstance(transport, VirtualTransport)
-    checker = _Checker(project, task)
-    with checker:
-        windows = []
-        count, runs, warmups = (1, 1, 0) if virtual else (WINDOWS, 0, task.warmups)
-        for index in range(count):
-            data = inputs[index % len(inputs)]
-            if runs == 0:
-                device.load(data)
-                once = device.infer(1, 0)
-                runs = max(task.runs, math.ceil(1.02 * WINDOW_S * 1e6 / max(1, once.elapsed_us)))
-            device.load(data)
-            windows.append(device.infer(runs, warmups))
-            checker.check(data, windows[-1].results)
-        found: list[tuple[int, list[tuple[float, ...]]]] = []
-        for index, sample in enumerate(samples or ()):
-            results = []
-            for segment in sample.segments:
-                device.load(segment)
-                results.append(device.infer(1, 0).results)
-                checker.check(segment, results[-1])
-            found.append((sample.label, results))
-            if progress is not None:
-                progress(index + 1, len(samples or ()))
+    with _Checker(project, task) as checker:
+        if isinstance(transport, VirtualTransport):
+            cycle_model, runs = transport.board.cycle_model, 1
+            windows = _windows(device, checker, inputs[:1], runs, 0)
+        else:
+            cycle_model, runs = ON_DEVICE, _runs_per_window(device, task, inputs[0])
+            turns = [inputs[index % len(inputs)] for index in range(WINDOWS)]
+            windows = _windows(device, checker, turns, runs, task.warmups)
+        found = _results(device, checker, samples or (), progress)
     latency_us = statistics.median(window.elapsed_us for window in windows) / runs
     return Benchmark(
         task=task.name,
@@ -223,8 +210,8 @@ def run(
         core=project.core,
         core_hz=core_hz,
         device=transport.name,
-        cycle_model=transport.board.cycle_model if isinstance(transport, VirtualTransport) else ON_DEVICE,
-        windows=count,
+        cycle_model=cycle_model,
+        windows=len(windows),
         runs_per_window=runs,
         valid_duration=min(window.elapsed_us for window in windows) >= WINDOW_S * 1e6,
         latency_us=latency_us,
@@ -239,7 +226,41 @@ def run(
     )
 
 
-def quality(task: Task, found: Sequence[tuple[int, Sequence[Sequence[float]]]]) -> float:
+def _runs_per_window(device: TextDevice, task: Task, data: bytes) -> int:
+    """How many inferences of an input like `data` take a window's time, by the time of one; the task's at least."""
+    device.load(data)
+    once = device.infer(1, 0)
+    return max(task.runs, math.ceil(1.02 * WINDOW_S * 1e6 / max(1, once.elapsed_us)))
+
+
+def _windows(device: TextDevice, checker: _Checker, inputs: Sequence[bytes], runs: int, warmups: int) -> list[Window]:
+    """Performance mode: a window for each of `inputs`."""
+    windows = []
+    for data in inputs:
+        device.load(data)
+        windows.append(device.infer(runs, warmups))
+        checker.check(data, windows[-1].results)
+    return windows
+
+
+def _results(
+    device: TextDevice, checker: _Checker, samples: Sequence[Sample], progress: Progress | None
+) -> list[_Answer]:
+    """Accuracy mode: what the device answers to each of `samples`."""
+    found: list[_Answer] = []
+    for index, sample in enumerate(samples):
+        results = []
+        for segment in sample.segments:
+            device.load(segment)
+            results.append(device.infer(1, 0).results)
+            checker.check(segment, results[-1])
+        found.append((sample.label, results))
+        if progress is not None:
+            progress(index + 1, len(samples))
+    return found
+
+
+def quality(task: Task, found: Sequence[_Answer]) -> float:
     """Top-1 accuracy, or the AUC of the mean error of each recording, over labels and results; 0 to 1, and NaN for an
     AUC without both kinds of recordings."""
     if task.measure == "accuracy":

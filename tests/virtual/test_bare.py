@@ -10,7 +10,7 @@ import pytest
 
 from tinydeploy.cores import CORES
 from tinydeploy.errors import FirmwareFaultError, ToolchainError
-from tinydeploy.virtual.bare import BareCore, run_function
+from tinydeploy.virtual.bare import BareCore
 
 Compile = Callable[..., Path]
 
@@ -91,13 +91,10 @@ def unaligned(compile_c: Compile) -> BareCore:
     return BareCore(CORES["m7"], compile_c("m7", UNALIGNED))
 
 
-def test_function_reads_and_writes_symbols(compile_c: Compile) -> None:
-    elf: Path = compile_c("m4", SOURCE)
-    new = b"".join(value.to_bytes(4, "little") for value in (10, 20, 30, 40))
-    result = run_function(
-        CORES["m4"], elf, "twice", registers=(4,), writes={"table": new}, reads={"doubled": ("out", 16)}
-    )
-    assert result.memory["doubled"] == b"".join(value.to_bytes(4, "little") for value in (20, 40, 60, 80))
+def test_symbols_are_read_and_written(bare: BareCore) -> None:
+    bare.write("table", b"".join(value.to_bytes(4, "little") for value in (10, 20, 30, 40)))
+    result = bare.call("twice", 4)
+    assert bare.read("out", 16) == b"".join(value.to_bytes(4, "little") for value in (20, 40, 60, 80))
     assert result.instructions > 4
     assert result.cycles > 0
 

@@ -7,8 +7,7 @@ LDRD, undefined instructions) stops it too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -34,13 +33,12 @@ _ARGUMENT_REGISTERS = ("r0", "r1", "r2", "r3")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One call: exact ``instructions``, estimated ``cycles``, r0 on return, the stack used, the bytes read."""
+    """One call: exact ``instructions``, estimated ``cycles``, r0 on return, the stack used."""
 
     instructions: int
     cycles: int
     value: int
     stack_bytes: int
-    memory: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class BareCore:
@@ -152,27 +150,6 @@ class BareCore:
 
     def _interrupt(self, number: int) -> None:
         self._fail(f"exception {number} at {self.image.describe(self.cpu['pc'])}")
-
-
-def run_function(
-    core: Core,
-    elf: Path,
-    symbol: str,
-    *,
-    registers: Sequence[int] = (),
-    writes: Mapping[int | str, bytes] | None = None,
-    reads: Mapping[str, tuple[int | str, int]] | None = None,
-) -> Result:
-    """Load `elf`, write memory, call `symbol` with `registers` as its arguments, and read memory back.
-
-    Places are addresses or symbol names; `reads` maps a name of the caller's choice to (place, size in bytes).
-    """
-    bare = BareCore(core, elf)
-    for place, data in (writes or {}).items():
-        bare.write(place, data)
-    result = bare.call(symbol, *registers)
-    memory = {name: bare.read(place, size) for name, (place, size) in (reads or {}).items()}
-    return replace(result, memory=memory)
 
 
 def _pages(size_bytes: int) -> int:

@@ -20,8 +20,8 @@ class Channels:
     `table` has the C struct's fields for each channel; accumulators come to it multiplied by ``2**scale``. `assembly`
     says that the matrix block can take it: no clamp beyond int8, and the doubled sums of a pair fit 32 bits.
 
-    Where all channels have one offset, one factor (or mantissa) or one shift, `common_offset`, `common_factor` and
-    `common_shift` state it; `table` holds it in every row nonetheless.
+    Where all channels have one offset or one factor (or mantissa), `common_offset` and `common_factor` state it;
+    `table` holds it in every row nonetheless.
     """
 
     requant: Literal["fast", "right", "general"]
@@ -39,11 +39,6 @@ class Channels:
     def common_offset(self) -> int | None:
         """The offset of every channel."""
         return self._common(2) if self.requant != "general" else None
-
-    @property
-    def common_shift(self) -> int | None:
-        """The right shift that ends every channel's requantization."""
-        return {"fast": self.shift, "right": self._common(3), "general": None}[self.requant]
 
     def _common(self, column: int) -> int | None:
         found = set(self.table[:, column].tolist()) if column < self.table.shape[1] else set()

@@ -14,7 +14,7 @@ from tinydeploy.constants_place import ram_constants_bytes, waiting_cycles
 from tinydeploy.cores import Core
 from tinydeploy.cost import Cost, chip_cycles, firmware_overhead, kernel_cost, knows_chip, predict, step_cost
 from tinydeploy.errors import UsageError
-from tinydeploy.fit import Shortage, fit_error
+from tinydeploy.fit import Shortage, fit_error, lacking
 from tinydeploy.kernel_forms import compile_for
 from tinydeploy.latency import by_cost_model, by_instructions, by_scaled_cost_model
 from tinydeploy.ops.row_chain import RowChain
@@ -250,7 +250,7 @@ def require_enough(spec: ModelSpec, board: Board, shortage: Callable[[ModelSpec]
         advice = f"None of its widths and sizes {fits}"
     else:
         advice = f"The nearest that {fits} is --alpha {nearest.alpha:g} --input-size {nearest.size_option}"
-    raise fit_error(spec.name, short.needs_bytes, board.name, short.has_bytes, short.memory, short.contributors, advice)
+    raise fit_error(spec.name, board.name, short, advice)
 
 
 def _nearest(spec: ModelSpec, shortage: Callable[[ModelSpec], Shortage | None]) -> ModelSpec | None:
@@ -267,15 +267,11 @@ def least_shortage(spec: ModelSpec, board: Board, optimize: Optimize = "balanced
     """What `spec` lacks on `board` whatever the compiler does: flash for all weights, or RAM for the largest tensor,
     unless it is never whole."""
     layers = zoo.describe(spec)
-    weights = tuple((layer.name, layer.weights_bytes) for layer in layers)
-    outputs = tuple((layer.name, layer.output_bytes) for layer in layers)
-    needs_flash = sum(size for _, size in weights)
-    if needs_flash > board.flash.size_bytes:
-        return Shortage("flash", needs_flash, board.flash.size_bytes, weights)
+    weights = [(layer.name, layer.weights_bytes) for layer in layers]
+    outputs = [(layer.name, layer.output_bytes) for layer in layers]
     needs_ram = 0 if optimize == "ram" else max(size for _, size in outputs)
-    if needs_ram > board.ram.size_bytes:
-        return Shortage("ram", needs_ram, board.ram.size_bytes, outputs)
-    return None
+    in_flash = lacking("flash", sum(size for _, size in weights), board.flash.size_bytes, weights)
+    return in_flash or lacking("ram", needs_ram, board.ram.size_bytes, outputs)
 
 
 def _smaller_networks(spec: ModelSpec) -> Iterator[ModelSpec]:

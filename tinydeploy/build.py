@@ -19,7 +19,7 @@ from tinydeploy import stamp
 from tinydeploy.boards import Board, load_board
 from tinydeploy.emulation import CALIBRATION, read_constants
 from tinydeploy.errors import OutputError, UsageError
-from tinydeploy.fit import require_fit
+from tinydeploy.fit import lacking, require_fit
 from tinydeploy.image import Image, read_image
 from tinydeploy.optimize import Optimize
 from tinydeploy.progress import Watcher, ignore_progress
@@ -152,7 +152,9 @@ def build(request: Request, *, progress: Watcher = ignore_progress, stage: Stage
     write_project(sources, board, folder)
     image = build_project(folder, request.compiler)
     manifest = json.loads(sources[MANIFEST])
-    _require_fit(manifest, image, board)
+    # The linker has placed everything; what remains is that sections together stay inside the flash.
+    flash = lacking("flash", image.flash_bytes, board.flash.size_bytes, image.largest("flash"))
+    require_fit("the firmware", board.name, flash)
     stamp.remember(folder, key, [*sources, "build/firmware.elf", "build/firmware.bin", "build/firmware.hex"])
     record_last_build(folder)
     return Build(folder, board, image, manifest, fresh=False)
@@ -319,13 +321,8 @@ def _require_plan_fits(program: Program, board: Board) -> None:
     """Refuse what cannot fit before the compiler is started."""
     buffers = [(buffer.name, buffer.size_bytes) for buffer, _ in program.plan.buffers]
     constants = [(step.op.name, sum(c.size_bytes for c in step.implementation.constants)) for step in program.steps]
-    require_fit("the arena", program.plan.arena_bytes, board.name, board.ram.size_bytes, "ram", buffers)
-    require_fit("the model", program.constants_bytes, board.name, board.flash.size_bytes, "flash", constants)
-
-
-def _require_fit(manifest: Mapping[str, Any], image: Image, board: Board) -> None:
-    """The linker has placed everything; what remains is that sections together stay inside each memory."""
-    require_fit("the firmware", image.flash_bytes, board.name, board.flash.size_bytes, "flash", image.largest("flash"))
+    require_fit("the arena", board.name, lacking("ram", program.plan.arena_bytes, board.ram.size_bytes, buffers))
+    require_fit("the model", board.name, lacking("flash", program.constants_bytes, board.flash.size_bytes, constants))
 
 
 def _samples(request: Request, graph: Graph, trained: Trained | None) -> dict[str, Any]:

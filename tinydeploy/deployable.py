@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinydeploy.arithmetic import estimate, least_shortage, require_enough
 from tinydeploy.boards import Board
-from tinydeploy.fit import Shortage
+from tinydeploy.fit import Shortage, lacking
 from tinydeploy.optimize import Optimize
 from tinydeploy.zoo import ModelSpec
 
@@ -25,10 +25,7 @@ def _shortage(spec: ModelSpec, board: Board, optimize: Optimize, stream_input: b
     if short is not None:  # too large to be compiled at all
         return short
     cost = estimate(spec, board, optimize=optimize, stream_input=stream_input)
-    if cost.firmware_ram_bytes > cost.board_ram_bytes:
-        activations = tuple((layer.name, layer.activation_bytes) for layer in cost.layers)
-        return Shortage("ram", cost.firmware_ram_bytes, cost.board_ram_bytes, activations)
-    if cost.firmware_flash_bytes > cost.board_flash_bytes:
-        weights = tuple((layer.name, layer.weights_bytes) for layer in cost.layers)
-        return Shortage("flash", cost.firmware_flash_bytes, cost.board_flash_bytes, weights)
-    return None
+    activations = [(layer.name, layer.activation_bytes) for layer in cost.layers]
+    weights = [(layer.name, layer.weights_bytes) for layer in cost.layers]
+    in_ram = lacking("ram", cost.firmware_ram_bytes, cost.board_ram_bytes, activations)
+    return in_ram or lacking("flash", cost.firmware_flash_bytes, cost.board_flash_bytes, weights)

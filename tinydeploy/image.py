@@ -77,11 +77,6 @@ class Image:
         """The function or object called `name`; the first when static ones share the name."""
         return next((symbol for symbol in self.symbols if symbol.name == name), None)
 
-    def size_of(self, name: str) -> int:
-        """The size of the function or object called `name` in bytes; 0 if the linker left it out."""
-        symbol = self.symbol(name)
-        return symbol.size_bytes if symbol else 0
-
     def largest(self, memory: Literal["flash", "ram"], count: int = 3) -> tuple[tuple[str, int], ...]:
         """The `count` largest symbols in that memory, as (name, bytes), largest first."""
         sections = {section.name for section in self.sections if section.memory in (memory, "both")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinydeploy.boards import Board, Memory
-from tinydeploy.fit import fit_error
+from tinydeploy.fit import lacking, require_fit
 
 # What else lies in a RAM beside the arena: variables of the link, the UART's rings and the model's own state.
 _FIRMWARE_BYTES = 6 * 1024
@@ -51,9 +51,8 @@ def place(
     Raises FitError when the arena fits none of the memories that the board has for it.
     """
     arena, arena_reason = _choose(board, "arena", arena_bytes, board.arena, {})
-    if arena_bytes > _free(board, arena):
-        sizes = [(f"[{memory.name}]", _free(board, memory)) for memory in board.arena]
-        raise fit_error("the arena", arena_bytes, board.name, _free(board, arena), "ram", sizes)
+    sizes = [(f"[{memory.name}]", _free(board, memory)) for memory in board.arena]
+    require_fit("the arena", board.name, lacking("ram", arena_bytes, _free(board, arena), sizes))
     weights, weights_reason = _choose(board, "weights", constants_bytes, board.weights, {arena.name: arena_bytes})
     if weights.kind != "flash" or not copied_bytes:
         copies = weights if weights.kind != "flash" else None

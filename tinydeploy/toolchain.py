@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinydeploy.errors import FitError, OutputError, ToolchainError
-from tinydeploy.fit import fit_error
+from tinydeploy.fit import Shortage, fit_error
 from tinydeploy.image import Image, object_symbols, read_image
 
 Toolchain = Literal["zig", "gcc"]
@@ -72,8 +72,8 @@ def _overflow_error(project: Path, output: str) -> FitError | None:
     if region not in ("flash", "ram"):
         board = f"{board}'s {region}"
     memory: Literal["flash", "ram"] = "flash" if region == "flash" else "ram"
-    contributors = object_symbols(project / "build/obj", memory)
-    return fit_error("the firmware", size + overflow[region], board, size, memory, contributors)
+    contributors = tuple(object_symbols(project / "build/obj", memory))
+    return fit_error("the firmware", board, Shortage(memory, size + overflow[region], size, contributors))
 
 
 def _build_error(project: Path, toolchain: Toolchain, output: str) -> Exception:

@@ -16,7 +16,7 @@ from support.firmware_project import MODEL_C, SOURCES
 from tinydeploy.boards import Board, load_board
 from tinydeploy.errors import FitError, OutputError, ToolchainError
 from tinydeploy.firmware import write_project
-from tinydeploy.fit import require_fit
+from tinydeploy.fit import lacking, require_fit
 from tinydeploy.image import Image, read_image
 from tinydeploy.resources import resource_dir
 from tinydeploy.toolchain import Toolchain, build_project, find_zig
@@ -136,12 +136,18 @@ def test_sections_lie_in_their_memories_and_are_counted(built: Built) -> None:
     assert image.ram_bytes == sum(s.size_bytes for s in image.sections if s.memory != "flash")
 
 
+def size_of(image: Image, name: str) -> int:
+    symbol = image.symbol(name)
+    assert symbol is not None, name
+    return symbol.size_bytes
+
+
 def test_sizes_of_the_model_are_those_of_its_symbols(built: Built) -> None:
     _, _, image = built
-    assert image.size_of("model_arena") == 5000
-    assert image.size_of("model_table") == 256
-    assert image.size_of("nothing") == 0
-    symbols = image.size_of("model_invoke") + image.size_of("model_table") + image.size_of("model_count")
+    assert size_of(image, "model_arena") == 5000
+    assert size_of(image, "model_table") == 256
+    assert image.symbol("nothing") is None
+    symbols = sum(size_of(image, name) for name in ("model_invoke", "model_table", "model_count"))
     assert symbols <= image.model_flash_bytes < symbols + 32
     assert 5004 <= image.model_ram_bytes < 5004 + 16
     assert image.largest("ram", 2)[0] == ("model_arena", 5000)
@@ -244,11 +250,12 @@ def test_the_run_time_library_is_linked_when_the_core_lacks_an_instruction(
 
 
 def test_what_fits_exactly_is_not_refused() -> None:
-    require_fit("arena", 1000, "stm32f746", 1000, "ram", [])
+    require_fit("arena", "stm32f746", lacking("ram", 1000, 1000, []))
     with pytest.raises(FitError) as caught:
-        require_fit("arena", 331_776, "stm32f411", 131_072, "ram", [("a", 5), ("conv_pw_1", 221_184)], "Try another")
+        require_fit("arena", "stm32f411", lacking("ram", 331_776, 131_072, [("a", 5), ("conv_pw_1", 221_184)]))
     assert str(caught.value) == (
-        "arena needs 331,776 B of RAM, stm32f411 has 131,072 B; largest: conv_pw_1 (221,184 B), a (5 B). Try another."
+        "arena needs 331,776 B of RAM, stm32f411 has 131,072 B; largest: conv_pw_1 (221,184 B), a (5 B). "
+        "Try --alpha 0.25 or --input-size 48, or a board with more RAM."
     )
 
 
@@ -379,7 +386,7 @@ def test_every_clock_source_and_mode_of_the_drivers_compiles(
         text = re.sub(rf"^{key} =.*$", f"{key} = {value}" if value else "", text, flags=re.MULTILINE)
     path = tmp_path / "variant.toml"
     path.write_text(text, encoding="utf-8")
-    assert build(tmp_path / "project", "zig", load_board(str(path))).size_of("clock_init") > 0
+    assert size_of(build(tmp_path / "project", "zig", load_board(str(path))), "clock_init") > 0
 
 
 def test_zig_builds_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

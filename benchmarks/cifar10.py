@@ -113,7 +113,7 @@ def judge(file: Path, data: Dataset) -> float:
 
 def train(name: str, data: Dataset, out: Path) -> None:
     from tinydeploy import zoo
-    from tinydeploy.firmware import write_if_changed
+    from tinydeploy.files import write_if_changed
     from tinydeploy.train import train_and_quantize
 
     chosen, folder = RUNS[name], out / name

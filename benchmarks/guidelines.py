@@ -26,7 +26,7 @@ from rich.text import Text
 from benchmarks.measuring import count_model
 from tinydeploy.compiler import compile_graph
 from tinydeploy.cores import CORES, VIRTUAL_CORES
-from tinydeploy.firmware import write_if_changed
+from tinydeploy.files import write_if_changed
 from tinydeploy.tables import print_report, table
 from tinydeploy.untrained import untrained_graph
 from tinydeploy.zoo import LayerSpec, ModelSpec, describe

@@ -21,7 +21,7 @@ from tinydeploy.build import Request, build  # noqa: E402
 from tinydeploy.compiler import Program, compile_graph  # noqa: E402
 from tinydeploy.cores import CORES, Core  # noqa: E402
 from tinydeploy.errors import InternalError, UsageError  # noqa: E402
-from tinydeploy.firmware import write_if_changed  # noqa: E402
+from tinydeploy.files import write_if_changed  # noqa: E402
 from tinydeploy.graph import Graph  # noqa: E402
 from tinydeploy.project import load_project  # noqa: E402
 from tinydeploy.reference import run_graph  # noqa: E402

@@ -23,7 +23,7 @@ from rich.text import Text
 from benchmarks.goals import FIGURES, GOAL_BOARDS, GOALS, TFLM, TFLM_SOURCE, Figure, Goal, Line, lines
 from benchmarks.measuring import ROOT, Row, in_work_folder, measure, measure_core, models_in
 from tinydeploy.errors import TinydeployError
-from tinydeploy.firmware import write_if_changed
+from tinydeploy.files import write_if_changed
 from tinydeploy.tables import print_report, table
 from tinydeploy.toolchain import Toolchain
 

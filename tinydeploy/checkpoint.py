@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinydeploy.firmware import write_if_changed
+from tinydeploy.files import write_if_changed
 
 Arrays = Sequence[NDArray[Any]]
 

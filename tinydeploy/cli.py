@@ -199,7 +199,7 @@ def board() -> None:
 def board_new(part: str, uart: str | None, out: Path | None) -> None:
     """Write a first board description from modm-devices, for a person to check against the manuals."""
     from tinydeploy.board_new import new_board
-    from tinydeploy.firmware import write_if_changed
+    from tinydeploy.files import write_if_changed
 
     path = out or Path(f"{part.lower()}.toml")
     if path.exists():

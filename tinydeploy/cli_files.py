@@ -17,6 +17,6 @@ SILICON = click.option(
 def write_text(path: Path | None, text: str) -> None:
     """Write `text` where a path was given, atomically."""
     if path is not None:
-        from tinydeploy.firmware import write_if_changed
+        from tinydeploy.files import write_if_changed
 
         write_if_changed(path, text.encode())

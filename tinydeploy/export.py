@@ -21,7 +21,7 @@ from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.ecosystems import ECOSYSTEMS, WITHOUT_CORTEX_M
 from tinydeploy.errors import OutputError, UsageError
 from tinydeploy.export_sources import choose_cores, core_choice, library_sources
-from tinydeploy.firmware import write_if_changed
+from tinydeploy.files import write_if_changed
 from tinydeploy.optimize import Optimize
 from tinydeploy.project import MANIFEST, load_project
 from tinydeploy.proof import prove, random_inputs

@@ -6,19 +6,17 @@ stands alone: ``make`` builds it without Python.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tinydeploy.boards import Board, Pin
-from tinydeploy.errors import BoardError, OutputError
+from tinydeploy.errors import BoardError
 from tinydeploy.families import FAMILIES
 from tinydeploy.families.uarts import UART_DRIVERS
+from tinydeploy.files import output_errors, write_if_changed
 from tinydeploy.memory_state import state_registers
 from tinydeploy.placement import Placement, place
 from tinydeploy.resources import resource_dir
@@ -208,36 +206,6 @@ def project_files(sources: Mapping[str, str | bytes], board: Board) -> dict[str,
     return {"Makefile": render("Makefile", generated=sorted(files)), **files}
 
 
-@contextlib.contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; free space there or choose another folder") from error
-
-
-def write_if_changed(path: Path, content: bytes) -> bool:
-    """Write `content` to `path` unless it holds just that, by a temporary file and a rename; return whether it wrote.
-
-    Makes the parent folders. Raises OutputError when the disk refuses.
-    """
-    with _output_errors(path):
-        if path.is_file() and path.read_bytes() == content:
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    return True
-
-
 def _generated_before(out: Path) -> list[str]:
     """The files that a former run wrote to `out`, as its Makefile lists them; empty where none has."""
     try:
@@ -265,7 +233,7 @@ def write_project(sources: Mapping[str, str | bytes], board: Board, out: Path) -
     for name in _generated_before(out):
         path = out / name
         if name not in files and ".." not in path.parts and path.is_file():
-            with _output_errors(path):
+            with output_errors(path):
                 path.unlink()
             changed.append(name)
     for name, content in sorted(files.items()):

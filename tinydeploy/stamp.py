@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinydeploy.boards import Board
 from tinydeploy.errors import OutputError, UsageError
-from tinydeploy.firmware import write_if_changed
+from tinydeploy.files import write_if_changed
 from tinydeploy.resources import resource_dir
 
 _STAMP = Path("build", "stamp.json")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.datasets import SPLIT_SEED
-from tinydeploy.firmware import write_if_changed
+from tinydeploy.files import write_if_changed
 from tinydeploy.preprocess import Preprocess
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ HEAVY = {"numpy", "tensorflow", "keras", "sklearn", "tflite_micro", "unicorn", "
 LAYERS = (
     "shipped_constants",
     "errors tables latency rp2040_boot mlperf_records",
-    "resources pareto study constants_report",
+    "resources files pareto study constants_report",
     "optimize ecosystems cores opnames progress fixedpoint graph preprocess protocol oracle_worker convert_worker",
     "rendering flatbuffer stricttoml fit modm transport terminal reference oracle project _tensorflow mlperf_data",
     "families image ops zoo exchange datasets layer_noise flash_reads",

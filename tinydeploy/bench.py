@@ -7,17 +7,18 @@ instructions are exact, the cycles an estimate by the model that :attr:`Measurem
 
 from __future__ import annotations
 
+import functools
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.errors import InternalError, UsageError
 from tinydeploy.image import Image
-from tinydeploy.latency import ON_DEVICE as ON_DEVICE
+from tinydeploy.latency import ON_DEVICE
 from tinydeploy.oracle import Oracle
 from tinydeploy.project import Project, Samples, Step
 from tinydeploy.protocol import crc32
@@ -90,7 +91,18 @@ class _Run:
 
     inference: Inference
     expected: bytes
-    calls: tuple[Call, ...]
+    calls: Sequence[Call]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What model_invoke took: ``cycles`` of each run of it, the rest as in :class:`Measurement`."""
+
+    cycle_model: str
+    cycles: Sequence[int]
+    instructions: int | None
+    stack_bytes: int
+    per_layer: tuple[Layer, ...]
 
 
 def bench(
@@ -116,8 +128,6 @@ def bench(
     if count < 1:
         raise UsageError(f"samples must be at least 1, not {count}")
     samples = samples or project.samples()
-    inputs = samples.inputs
-    model = project.model()
     virtual = session.transport if isinstance(session.transport, VirtualTransport) else None
     if virtual is not None:
         virtual.board.watch([INVOKE_SYMBOL, *dict.fromkeys(step.symbol for step in project.steps)])
@@ -127,40 +137,22 @@ def bench(
     interrupted = False
     try:
         with Oracle() as oracle:
-            answers: dict[int, bytes] = {}
-            for index in range(count):
-                which = index % len(inputs)
-                if virtual is not None:
-                    virtual.take_calls()
-                inference = session.infer(inputs[which].tobytes(), runs)
-                calls = tuple(virtual.take_calls()) if virtual is not None else ()
-                if which not in answers:
-                    answers[which] = oracle.run(model, inputs[which : which + 1]).tobytes()
-                done.append(_Run(inference, answers[which], calls))
+            answer = functools.partial(oracle.run, project.model())
+            for run in _runs(session, virtual, samples.inputs, answer, count, runs):
+                done.append(run)
                 if progress is not None:
-                    progress(index + 1, count)
+                    progress(len(done), count)
         if virtual is None:
-            layers = _timed_layers(project.steps, session, inputs[0].tobytes())
+            layers = _timed_layers(project.steps, session, samples.inputs[0].tobytes())
     except KeyboardInterrupt:
         if not done:
             raise
         interrupted = True
 
-    invocations = [invoke for run in done for invoke in _invocations(run.calls)]
-    if virtual is not None:
-        cycles = [invoke[-1].cycles for invoke in invocations]
-        instructions = _median(invoke[-1].instructions for invoke in invocations)
-        stack_bytes = max(invoke[-1].stack_bytes for invoke in invocations)
-        layers = _counted_layers(project.steps, invocations)
-    else:
-        cycles = [value for run in done for value in run.inference.cycles]
-        instructions = None
-        stack_bytes = max(run.inference.stack_bytes for run in done)
-    outputs = [run.inference.output for run in done]
-    expected_outputs = [run.expected for run in done]
-    mismatches = sum(got != want for got, want in zip(outputs, expected_outputs, strict=True))
-    first_turn = slice(min(len(done), len(inputs)))
-    labels = None if samples.labels is None else samples.labels[first_turn]
+    figures = _timed(done, layers) if virtual is None else _counted(done, project.steps, virtual.board.cycle_model)
+    first_turn = done[: len(samples.inputs)]
+    labels = None if samples.labels is None else samples.labels[: len(first_turn)]
+    mismatches = sum(run.inference.output != run.expected for run in done)
     us_per_cycle = 1e6 / info.core_hz
     return Measurement(
         board=project.board,
@@ -168,29 +160,69 @@ def bench(
         model=project.model_name,
         device=session.transport.name,
         unit="cycles",
-        cycle_model=ON_DEVICE if virtual is None else virtual.board.cycle_model,
+        cycle_model=figures.cycle_model,
         core_hz=info.core_hz,
         model_sha256=project.model_sha256,
         fingerprint=project.fingerprint,
         macs=project.macs,
-        instructions=instructions,
-        cycles=_median(cycles),
-        latency_us=_median(cycles) * us_per_cycle,
-        latency_min_us=min(cycles) * us_per_cycle,
-        latency_max_us=max(cycles) * us_per_cycle,
+        instructions=figures.instructions,
+        cycles=_median(figures.cycles),
+        latency_us=_median(figures.cycles) * us_per_cycle,
+        latency_min_us=min(figures.cycles) * us_per_cycle,
+        latency_max_us=max(figures.cycles) * us_per_cycle,
         flash_bytes=image.model_flash_bytes,
-        ram_bytes=image.model_ram_bytes + stack_bytes,
+        ram_bytes=image.model_ram_bytes + figures.stack_bytes,
         arena_bytes=project.arena_bytes,
-        stack_bytes=stack_bytes,
+        stack_bytes=figures.stack_bytes,
         firmware_flash_bytes=image.flash_bytes,
         firmware_ram_bytes=image.ram_bytes,
         samples=len(done),
-        accuracy=_accuracy(outputs[first_turn], labels, project.output.dtype),
-        host_accuracy=_accuracy(expected_outputs[first_turn], labels, project.output.dtype),
+        accuracy=_accuracy([run.inference.output for run in first_turn], labels, project.output.dtype),
+        host_accuracy=_accuracy([run.expected for run in first_turn], labels, project.output.dtype),
         exact=mismatches == 0,
         mismatches=mismatches,
         interrupted=interrupted,
-        per_layer=layers,
+        per_layer=figures.per_layer,
+    )
+
+
+def _runs(
+    session: Session,
+    virtual: VirtualTransport | None,
+    inputs: NDArray[Any],
+    answer: Callable[[NDArray[Any]], NDArray[Any]],
+    count: int,
+    runs: int,
+) -> Iterator[_Run]:
+    """`count` of `inputs`, in turn, on the device, and what `answer` says of each; each is asked for once."""
+    answers: dict[int, bytes] = {}
+    for index in range(count):
+        which = index % len(inputs)
+        if virtual is not None:
+            virtual.take_calls()  # what went before is not counted
+        inference = session.infer(inputs[which].tobytes(), runs)
+        calls = virtual.take_calls() if virtual is not None else ()
+        if which not in answers:
+            answers[which] = answer(inputs[which : which + 1]).tobytes()
+        yield _Run(inference, answers[which], calls)
+
+
+def _timed(done: Sequence[_Run], per_layer: tuple[Layer, ...]) -> _Figures:
+    """By the device's own counter."""
+    cycles = [value for run in done for value in run.inference.cycles]
+    return _Figures(ON_DEVICE, cycles, None, max(run.inference.stack_bytes for run in done), per_layer)
+
+
+def _counted(done: Sequence[_Run], steps: Sequence[Step], cycle_model: str) -> _Figures:
+    """By the calls that the virtual board counted."""
+    invocations = [calls for run in done for calls in _invocations(run.calls)]
+    whole = [calls[-1] for calls in invocations]
+    return _Figures(
+        cycle_model,
+        [call.cycles for call in whole],
+        _median(call.instructions for call in whole),
+        max(call.stack_bytes for call in whole),
+        _counted_layers(steps, invocations),
     )
 
 

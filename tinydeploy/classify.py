@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tinydeploy.bench import ON_DEVICE
 from tinydeploy.datasets import decode
 from tinydeploy.errors import UsageError
-from tinydeploy.latency import microseconds, origins
+from tinydeploy.latency import ON_DEVICE, microseconds, origins
 from tinydeploy.preprocess import Preprocess
 from tinydeploy.project import Project
 from tinydeploy.session import Session

@@ -16,10 +16,11 @@ from support.link.projects import build_native, small_model, write_project
 from support.measurements import predicted
 from support.reports import rendered
 
-from tinydeploy.bench import ON_DEVICE, Layer, bench
+from tinydeploy.bench import Layer, bench
 from tinydeploy.errors import MismatchError, UsageError
 from tinydeploy.exchange import Timing
 from tinydeploy.image import Image
+from tinydeploy.latency import ON_DEVICE
 from tinydeploy.project import Project
 from tinydeploy.report import (
     measurement_json,

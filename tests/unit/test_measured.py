@@ -11,8 +11,9 @@ import pytest
 from support.measurements import predicted
 from support.reports import rendered
 
-from tinydeploy.bench import ON_DEVICE, Layer
+from tinydeploy.bench import Layer
 from tinydeploy.errors import BoardError, MismatchError
+from tinydeploy.latency import ON_DEVICE
 from tinydeploy.measured import Counted, comparison_report, measured_toml, read_stored, require_same_image
 from tinydeploy.protocol import About
 

@@ -31,7 +31,8 @@ _PARTS = 4096
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Where one step's constants are, and what each place that was open would cost an inference, in cycles; and which
-    form of its kernel runs, and what each would cost with its constants in the best place, where there are several."""
+    form of its kernel runs, what each would cost with its constants in the best place, and the bytes of its code, where
+    there are several."""
 
     step: int
     name: str
@@ -40,6 +41,7 @@ class Choice:
     cycles: dict[Residence, int]
     form: str | None
     form_cycles: dict[str, int]
+    form_code_bytes: dict[str, int]
 
 
 def choices(program: Program) -> tuple[Choice, ...]:
@@ -49,7 +51,7 @@ def choices(program: Program) -> tuple[Choice, ...]:
         place, form = step.implementation.place, step.implementation.form
         if place is not None:
             size = step.implementation.constants_bytes
-            forms = (form.name, dict(form.cycles)) if form is not None else (None, {})
+            forms = (form.name, dict(form.cycles), dict(form.code_bytes)) if form is not None else (None, {}, {})
             made.append(Choice(number, step.op.name, size, place.residence, dict(place.cycles), *forms))
     return tuple(made)
 

@@ -43,7 +43,8 @@ def constants_report(choices: Sequence[Mapping[str, Any]], cycle_model: str | No
 def _forms(choices: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A line for every step whose kernel has another form here than on any board: the first of its forms."""
     for choice in choices:
-        form, cycles = choice["form"], choice["form_cycles"]
+        form, cycles, code = choice["form"], choice["form_cycles"], choice["form_code_bytes"]
         usual = next(iter(cycles), None)
         if form != usual:
-            yield f"Step {choice['step']}: {form}, {cycles[form]:,} cycles predicted; {usual} {cycles[usual]:,}."
+            here, there = (f"{cycles[name]:,} cycles predicted, {code[name]:,} B of code" for name in (form, usual))
+            yield f"Step {choice['step']}: {form}, {here}; {usual} {there}."

@@ -15,12 +15,16 @@ from tinydeploy.stricttoml import Table
 _WORD_BYTES = 4
 # memcpy of the firmware: four words a turn; measured on the virtual board, its loops' ends included.
 _COPY_CYCLES, _COPY_CYCLES_PER_BYTE = 100, 1.0
+# Caches of code, by chip. The M7's before AXI; RM0432 "Adaptive real-time memory accelerator": 32 lines of 256 bits;
+# RM0456 "ICACHE", which holds what code reads as well.
+_CODE_CACHE_BYTES = {"STM32F746": 4096, "STM32H7A3": 16384, "STM32L4R5": 1024, "STM32U575": 8192}
 
 
 @dataclass(frozen=True, slots=True)
 class FlashReads:
     """A data cache of `sets` of `ways` lines, the least recently used of which gives way; a miss loads `sector_bytes`
-    and costs `miss_cycles`, every access `access_cycles`. What follows a loop is late by `loop_end_cycles`.
+    and costs `miss_cycles`, every access `access_cycles`. What follows a loop is late by `loop_end_cycles`. A loop of
+    more than `code_cache_bytes` is fetched anew in every turn.
 
     A Cortex-M7's cache is before its RAM too, but for the TCMs: a miss there costs `ram_miss_cycles`.
     """
@@ -35,6 +39,7 @@ class FlashReads:
     access_cycles: float
     loop_end_cycles: float
     ram_miss_cycles: float
+    code_cache_bytes: int
 
     def cycles(self, size_bytes: int, sweeps: int) -> float:
         """Cycles that a core waits when it reads `size_bytes` in order, `sweeps` times over, and little else."""
@@ -75,4 +80,6 @@ def flash_reads_of(part: str) -> FlashReads | None:
     core = table.text("core")
     ram_miss = ram_miss_cycles(core, miss, table.integer("flash_wait_states", 0, 15))
     loop_end = float(table.table("cycles").values.get("loop_end", 0.0))
-    return FlashReads(table.text("chip"), core, sets, ways, line, sector, miss, access, loop_end, ram_miss)
+    chip = table.text("chip")
+    code_cache = _CODE_CACHE_BYTES.get(chip, 0)
+    return FlashReads(chip, core, sets, ways, line, sector, miss, access, loop_end, ram_miss, code_cache)

@@ -61,7 +61,14 @@ def simulated(reads: FlashReads, size_bytes: int, sweeps: int) -> float:
 )
 def test_waiting_is_that_of_a_cache_that_is_swept(shape: tuple[int, int, int, int], lines: int, sweeps: int) -> None:
     reads = FlashReads(
-        "any", "m4", *shape, miss_cycles=3.0, access_cycles=0.5, loop_end_cycles=0.0, ram_miss_cycles=0.0
+        "any",
+        "m4",
+        *shape,
+        miss_cycles=3.0,
+        access_cycles=0.5,
+        loop_end_cycles=0.0,
+        ram_miss_cycles=0.0,
+        code_cache_bytes=0,
     )
     size = lines * reads.line_bytes
     assert reads.cycles(size, sweeps) == pytest.approx(simulated(reads, size, sweeps))

@@ -77,11 +77,12 @@ class ConstantsPlace:
 
 @dataclass(frozen=True, slots=True)
 class KernelForm:
-    """Which of a kernel's forms was taken, by name, and what each would cost an inference, in predicted cycles; they
-    give the same results."""
+    """Which of a kernel's forms was taken, by name, and what each would cost an inference, in predicted cycles, and in
+    bytes of code, at most; they give the same results."""
 
     name: str
     cycles: Mapping[str, int]
+    code_bytes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,15 @@ class Choices:
     held_words: int = FP_REGISTERS
     unroll_fours: int = 4
     copied_bytes: int = 1024
+
+    def unrolled_as(self, other: Choices) -> Choices:
+        """These with loops as long as those of `other`."""
+        return replace(
+            self,
+            unroll_words=other.unroll_words,
+            straight_words=other.straight_words,
+            often_words=other.often_words,
+        )
 
 
 BALANCED = Choices()

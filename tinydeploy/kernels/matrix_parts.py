@@ -113,6 +113,11 @@ def block_of(shape: Mapping[str, Any], pixels: int) -> Block:
     )
 
 
+def blocks_of(shape: Mapping[str, Any]) -> tuple[Block, ...]:
+    """The blocks of a layer in assembly, one of every size."""
+    return tuple(block_of(shape, pixels) for pixels in shape["sizes"])
+
+
 def _steps(shape: Mapping[str, Any], pixels: int) -> tuple[int, int]:
     """From block to block, in bytes of input and output: downwards where pixels grow, nothing where there is one."""
     if shape["pointwise"] and shape["counts"][4 - pixels] == 1:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from benchmarks.published import PUBLISHED, VWW_KEPT, Silicon
+
 Figure = Literal["instructions", "cycles", "ram_bytes", "flash_bytes"]
 FIGURES: tuple[Figure, ...] = ("instructions", "cycles", "ram_bytes", "flash_bytes")
 
@@ -44,25 +46,11 @@ TFLM: Mapping[str, Mapping[str, Mapping[Figure, int]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Silicon:
-    """The fewest cycles published for an L4R5 (Cortex-M4): its median latency times its clock."""
-
-    cycles: int
-    source: str
-
-
-_TINY = "MLPerf Tiny closed division, L4R5"
-_ST = f"ST X-CUBE-AI 9.0, {_TINY}"
-_BOSCH = f"Bosch HALE (no channels removed), {_TINY}"
-_PLUMERAI = f"Plumerai v1.1, {_TINY}"
-
-
-@dataclass(frozen=True, slots=True)
 class Goal:
     """One row: a model as built with `options` (of tinydeploy.build.Request) for `core`.
 
     ``at_most`` are the targets. ``relative`` are targets as a multiple of the same figure of another goal, by its name:
-    (figure, that name, factor).
+    (figure, that name, factor). ``silicon``: the fewest cycles published for an L4R5 (Cortex-M4).
     """
 
     name: str
@@ -74,17 +62,23 @@ class Goal:
     silicon: Silicon | None = None
 
 
-_KEPT = {"keep_constant_channels": True}
+_L4R5 = PUBLISHED["nucleo_l4r5zi"]
 GOALS: tuple[Goal, ...] = (
+    # Its provably constant channels computed all the same: says what the kernels do.
+    Goal(
+        "vww_96 kept",
+        "vww_96_int8",
+        dict(zip(FIGURES, (7_000_000, 9_000_000, 40_000, 270_000), strict=True)),
+        options={"keep_constant_channels": True},
+        silicon=VWW_KEPT,
+    ),
     *(
-        Goal(name, model, dict(zip(FIGURES, at_most, strict=True)), options=options, silicon=silicon)
-        for name, model, options, at_most, silicon in (
-            # Its provably constant channels computed all the same: says what the kernels do.
-            ("vww_96 kept", "vww_96_int8", _KEPT, (7_000_000, 9_000_000, 40_000, 270_000), Silicon(21_700_000, _BOSCH)),
-            ("vww_96", "vww_96_int8", {}, (4_200_000, 5_400_000, 40_000, 100_000), Silicon(10_700_000, _ST)),
-            ("ic", "pretrainedResnet_quant", {}, (11_000_000, 14_500_000, 40_000, 110_000), Silicon(19_800_000, _ST)),
-            ("kws", "kws_ref_model", {}, (2_600_000, 3_300_000, 12_000, 50_000), Silicon(5_180_000, _ST)),
-            ("ad", "ad01_int8", {}, (330_000, 400_000, 2_000, 285_000), Silicon(486_000, _PLUMERAI)),
+        Goal(name, model, dict(zip(FIGURES, at_most, strict=True)), silicon=_L4R5[model])
+        for name, model, at_most in (
+            ("vww_96", "vww_96_int8", (4_200_000, 5_400_000, 40_000, 100_000)),
+            ("ic", "pretrainedResnet_quant", (11_000_000, 14_500_000, 40_000, 110_000)),
+            ("kws", "kws_ref_model", (2_600_000, 3_300_000, 12_000, 50_000)),
+            ("ad", "ad01_int8", (330_000, 400_000, 2_000, 285_000)),
         )
     ),
     # With --optimize ram, at no more than 10 % more cycles; streamed: the image comes row by row.

@@ -19,6 +19,7 @@ from rich.console import Group
 from rich.text import Text
 
 from benchmarks.measuring import ROOT, count_exactly, in_work_folder, measure, models_in, write_rows
+from benchmarks.published import PUBLISHED
 from tinydeploy.boards import Board, load_board
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.constants_place import choices, ram_constants_bytes, waiting_cycles
@@ -30,12 +31,6 @@ from tinydeploy.tables import print_report, table
 from tinydeploy.tflite import read_model
 
 BOARDS = ("nucleo_l4r5zi", "stm32f746")
-# The fewest cycles that anyone has published for the chip, in the closed division of MLPerf Tiny v0.5 to v1.3.
-_MODELS = ("vww_96_int8", "pretrainedResnet_quant", "kws_ref_model", "ad01_int8")
-_PUBLISHED = {
-    "nucleo_l4r5zi": dict(zip(_MODELS, (10_670_000, 19_810_000, 5_180_000, 486_000), strict=True)),
-    "stm32f746": dict(zip(_MODELS, (7_370_000, 13_310_000, 3_840_000, 307_000), strict=True)),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +71,7 @@ def rows_of(model: Path, board: Board) -> Iterator[Row]:
 def _row(model: Path, board: Board, built: str, program: Program, cycles: int) -> Row:
     reads = flash_reads_of(board.part)
     assert reads is not None, board.name
+    published = PUBLISHED.get(board.name, {}).get(model.stem)
     copied = ram_constants_bytes(program.steps)
     return Row(
         model=model.stem,
@@ -87,7 +83,7 @@ def _row(model: Path, board: Board, built: str, program: Program, cycles: int) -
         copied_bytes=copied,
         start_up_us=round(reads.copy_cycles(copied) * 1e6 / board.clock.sysclk_hz, 1) if copied else 0.0,
         steps=dict(Counter(choice.residence for choice in choices(program))),
-        published_cycles=_PUBLISHED.get(board.name, {}).get(model.stem),
+        published_cycles=published.cycles if published else None,
     )
 
 
@@ -116,7 +112,8 @@ def report(rows: Sequence[Row]) -> Group:
             )
         parts += [Text(board), made, Text("")]
     notes = [
-        "in flash: as for a chip that nothing is known of. by default: copies in the arena where it is free.",
+        "in flash: as for a chip that nothing is known of. by default: copies in the arena where it is free, kernels in",
+        "the form that takes the fewest cycles on the chip.",
         "for speed: copies in RAM, made at start-up, as far as there is room; inner loops unrolled further.",
         "cycles: of the virtual board with the chip's flash and caches (docs/SILICON.md); all outputs are exact.",
         "published: the fewest that anyone has published for the chip, in MLPerf Tiny v0.5 to v1.3.",

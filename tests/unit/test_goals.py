@@ -51,7 +51,7 @@ def test_the_table_says_it_in_a_hundred_columns() -> None:
     assert max(len(row) for row in rows) <= 100
     ic = [row.split() for row in text({"ic": M4})]
     assert ["ic", "insn", "29,862,853", "11,000,000", "12,000,000", "0.40", "missed", "by", "9.1", "%"] in ic
-    assert ["cycles", "36,800,000", "14,500,000", "14,500,000", "0.39", "met", "by", "0.0", "%", "19,800,000"] in ic
+    assert ["cycles", "36,800,000", "14,500,000", "14,500,000", "0.39", "met", "by", "0.0", "%", "19,810,000"] in ic
     assert ["flash", "B", "149,780", "110,000", "110,010", "0.73", "missed", "by", "<0.1", "%"] in ic
 
 

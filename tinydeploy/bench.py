@@ -7,7 +7,6 @@ instructions are exact, the cycles an estimate by the model that :attr:`Measurem
 
 from __future__ import annotations
 
-import functools
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -95,6 +94,15 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
+class _Record:
+    """The runs until the last or Ctrl-C, one at least, and of a device that times its steps their cycles."""
+
+    runs: Sequence[_Run]
+    per_layer: tuple[Layer, ...]
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Figures:
     """What model_invoke took: ``cycles`` of each run of it, the rest as in :class:`Measurement`."""
 
@@ -128,31 +136,14 @@ def bench(
     if count < 1:
         raise UsageError(f"samples must be at least 1, not {count}")
     samples = samples or project.samples()
-    virtual = session.transport if isinstance(session.transport, VirtualTransport) else None
+    virtual = _virtual(session)
     if virtual is not None:
         virtual.board.watch([INVOKE_SYMBOL, *dict.fromkeys(step.symbol for step in project.steps)])
-
-    done: list[_Run] = []
-    layers: tuple[Layer, ...] = tuple(Layer(step.name, step.op, step.macs, None, None) for step in project.steps)
-    interrupted = False
-    try:
-        with Oracle() as oracle:
-            answer = functools.partial(oracle.run, project.model())
-            for run in _runs(session, virtual, samples.inputs, answer, count, runs):
-                done.append(run)
-                if progress is not None:
-                    progress(len(done), count)
-        if virtual is None:
-            layers = _timed_layers(project.steps, session, samples.inputs[0].tobytes())
-    except KeyboardInterrupt:
-        if not done:
-            raise
-        interrupted = True
-
-    figures = _timed(done, layers) if virtual is None else _counted(done, project.steps, virtual.board.cycle_model)
-    first_turn = done[: len(samples.inputs)]
+    record = _record(project, session, samples.inputs, count, runs, progress)
+    figures = _timed(record) if virtual is None else _counted(record, project.steps, virtual.board.cycle_model)
+    first_turn = record.runs[: len(samples.inputs)]
     labels = None if samples.labels is None else samples.labels[: len(first_turn)]
-    mismatches = sum(run.inference.output != run.expected for run in done)
+    mismatches = sum(run.inference.output != run.expected for run in record.runs)
     us_per_cycle = 1e6 / info.core_hz
     return Measurement(
         board=project.board,
@@ -176,25 +167,46 @@ def bench(
         stack_bytes=figures.stack_bytes,
         firmware_flash_bytes=image.flash_bytes,
         firmware_ram_bytes=image.ram_bytes,
-        samples=len(done),
+        samples=len(record.runs),
         accuracy=_accuracy([run.inference.output for run in first_turn], labels, project.output.dtype),
         host_accuracy=_accuracy([run.expected for run in first_turn], labels, project.output.dtype),
         exact=mismatches == 0,
         mismatches=mismatches,
-        interrupted=interrupted,
+        interrupted=record.interrupted,
         per_layer=figures.per_layer,
     )
 
 
+def _virtual(session: Session) -> VirtualTransport | None:
+    return session.transport if isinstance(session.transport, VirtualTransport) else None
+
+
+def _record(
+    project: Project, session: Session, inputs: NDArray[Any], count: int, runs: int, progress: Progress | None
+) -> _Record:
+    """`count` of `inputs` on the device, then each step alone where the device times it. Ctrl-C before the end of the
+    first run passes through."""
+    done: list[_Run] = []
+    untimed = tuple(Layer(step.name, step.op, step.macs, None, None) for step in project.steps)
+    try:
+        with Oracle() as oracle:
+            for run in _runs(session, oracle, project.model(), inputs, count, runs):
+                done.append(run)
+                if progress is not None:
+                    progress(len(done), count)
+        layers = untimed if _virtual(session) else _timed_layers(project.steps, session, inputs[0].tobytes())
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        return _Record(done, untimed, interrupted=True)
+    return _Record(done, layers, interrupted=False)
+
+
 def _runs(
-    session: Session,
-    virtual: VirtualTransport | None,
-    inputs: NDArray[Any],
-    answer: Callable[[NDArray[Any]], NDArray[Any]],
-    count: int,
-    runs: int,
+    session: Session, oracle: Oracle, model: bytes, inputs: NDArray[Any], count: int, runs: int
 ) -> Iterator[_Run]:
-    """`count` of `inputs`, in turn, on the device, and what `answer` says of each; each is asked for once."""
+    """`count` of `inputs`, in turn, on the device; the oracle is asked about each once."""
+    virtual = _virtual(session)
     answers: dict[int, bytes] = {}
     for index in range(count):
         which = index % len(inputs)
@@ -203,19 +215,20 @@ def _runs(
         inference = session.infer(inputs[which].tobytes(), runs)
         calls = virtual.take_calls() if virtual is not None else ()
         if which not in answers:
-            answers[which] = answer(inputs[which : which + 1]).tobytes()
+            answers[which] = oracle.run(model, inputs[which : which + 1]).tobytes()
         yield _Run(inference, answers[which], calls)
 
 
-def _timed(done: Sequence[_Run], per_layer: tuple[Layer, ...]) -> _Figures:
+def _timed(record: _Record) -> _Figures:
     """By the device's own counter."""
-    cycles = [value for run in done for value in run.inference.cycles]
-    return _Figures(ON_DEVICE, cycles, None, max(run.inference.stack_bytes for run in done), per_layer)
+    inferences = [run.inference for run in record.runs]
+    cycles = [value for inference in inferences for value in inference.cycles]
+    return _Figures(ON_DEVICE, cycles, None, max(one.stack_bytes for one in inferences), record.per_layer)
 
 
-def _counted(done: Sequence[_Run], steps: Sequence[Step], cycle_model: str) -> _Figures:
+def _counted(record: _Record, steps: Sequence[Step], cycle_model: str) -> _Figures:
     """By the calls that the virtual board counted."""
-    invocations = [calls for run in done for calls in _invocations(run.calls)]
+    invocations = [calls for run in record.runs for calls in _invocations(run.calls)]
     whole = [calls[-1] for calls in invocations]
     return _Figures(
         cycle_model,

@@ -124,7 +124,7 @@ def step_context(program: Program, number: int, names: Names) -> dict[str, Any]:
         inputs = [_pointer(graph.tensors[t], at[t], const=True) for t in op.inputs]
         output = _pointer(graph.tensors[op.output], at[op.output])
         scratch = f"arena + {program.plan.scratch[number]}" if implementation.scratch_bytes else ""
-        call = _call(op, implementation, graph, names, inputs, output, scratch)
+        call = _call(implementation, names, inputs, output, scratch)
         copies = [
             f"__builtin_memcpy(arena + {copy.offset_bytes}, {names.array(copy.constant)}, {copy.constant.size_bytes})"
             for copy in arena_copies(implementation)
@@ -170,8 +170,8 @@ def _stripes(program: Program, number: int, step: Step, made: Stripes, names: Na
         lines = []
         for call in phase.calls:
             inputs = [pointer(place, const=True) for place in call.inputs]
-            op, room = chain.ops[call.op], scratch if call.kernel.scratch_bytes else ""
-            lines.append(_call(op, call.kernel, inside, names, inputs, pointer(call.output), room))
+            room = scratch if call.kernel.scratch_bytes else ""
+            lines.append(_call(call.kernel, names, inputs, pointer(call.output), room))
         for slide in phase.slides:
             to = start(slide.tensor)
             lines.append(f"__builtin_memmove(arena + {to}, arena + {to + slide.from_bytes}, {slide.size_bytes})")
@@ -195,9 +195,7 @@ def _stripes(program: Program, number: int, step: Step, made: Stripes, names: Na
     return context
 
 
-def _call(
-    op: Op, kernel: Implementation, graph: Graph, names: Names, inputs: list[str], output: str, scratch: str
-) -> str:
+def _call(kernel: Implementation, names: Names, inputs: list[str], output: str, scratch: str) -> str:
     """One kernel call; `inputs` and `output` are pointer expressions, `scratch` one or nothing."""
     constants = names.read(kernel)
     inputs = list(inputs)

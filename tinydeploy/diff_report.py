@@ -31,18 +31,18 @@ def diff_report(diff: Diff, titles: tuple[str, str] = TITLES) -> RenderableType:
     return Group(*parts, "", *map(Text, notes))
 
 
-def diff_markdown(diff: Diff, titles: tuple[str, str] = TITLES) -> str:
+def diff_markdown(diff: Diff) -> str:
     """The same as Markdown, with the layers folded away; what fails stands first."""
-    lines = [f"### {_heading(diff, titles)}", ""]
+    lines = [f"### {_heading(diff, TITLES)}", ""]
     lines += [f"- :x: `{failure.limit.text}` {failure.text.split(': ', 1)[1]}" for failure in diff.failures]
     lines += [""] if diff.failures else []
-    lines += [f"| | {titles[0]} | {titles[1]} | change |", "|---|---:|---:|---:|"]
+    lines += [f"| | {TITLES[0]} | {TITLES[1]} | change |", "|---|---:|---:|---:|"]
     lines += [_line(cells) for cells in _rows(diff)]
-    for origin in _origins(diff, titles):
+    for origin in _origins(diff, TITLES):
         lines += ["", origin]
     if _timed(diff):
         lines += ["", "<details><summary>Layers</summary>", ""]
-        lines += [f"| layer | op | cycles, {titles[0]} | cycles, {titles[1]} | change |", "|---|---|---:|---:|---:|"]
+        lines += [f"| layer | op | cycles, {TITLES[0]} | cycles, {TITLES[1]} | change |", "|---|---|---:|---:|---:|"]
         lines += [_line(_layer(row)) for row in diff.layers]
         lines += ["", "</details>"]
     return "\n".join([*lines, ""])

@@ -31,7 +31,7 @@ def emulated(project: Project, constants: Path | Silicon | None = None) -> Virtu
     return VirtualBoard(board, project.elf, cycles=constants or "shipped")
 
 
-def chosen_silicon(folder: Path, board: Board, constants: Path | None = None) -> Silicon | None:
+def chosen_silicon(folder: Path, board: Board, constants: Path | None) -> Silicon | None:
     """The constants in that file, else those that went along with the project in `folder`, which is for `board`; None
     for those that ship."""
     own = constants or next(iter(sorted((folder / CALIBRATION).glob("*.toml"))), None)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinydeploy.errors import LinkError, UsageError
-from tinydeploy.latency import ON_DEVICE as ON_DEVICE
+from tinydeploy.latency import ON_DEVICE
 from tinydeploy.mlperf_data import Sample
 from tinydeploy.mlperf_records import TASKS, WINDOW_S, WINDOWS, Task, task_of
 from tinydeploy.oracle import Oracle

@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tinydeploy.latency import microseconds, origins
-from tinydeploy.mlperf import ON_DEVICE, Benchmark
+from tinydeploy.latency import ON_DEVICE, microseconds, origins
+from tinydeploy.mlperf import Benchmark
 from tinydeploy.mlperf_records import PUBLISHED, TASKS, WINDOW_S, Published
 from tinydeploy.tables import table
 

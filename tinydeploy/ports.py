@@ -92,12 +92,12 @@ def refused_by(device: str) -> str | None:
         return "dialout"
 
 
-def holders(device: str, processes: Path = Path("/proc")) -> tuple[Holder, ...]:
+def holders(device: str) -> tuple[Holder, ...]:
     """The other processes that have `device` open, as far as this user may see. The one that serves a pseudo-terminal,
     which has the master too, is none."""
     real = os.path.realpath(device)
     found = []
-    for folder in sorted(processes.glob("[0-9]*"), key=lambda path: int(path.name)):
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if int(folder.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):

@@ -37,7 +37,7 @@ def make_channels_even(graph: Graph, *, dense: bool = True) -> Graph:
     lists = _lists(graph, dense)
     if all(len(channels) == depth(graph, tensor) for tensor, channels in lists.items()):
         return graph
-    ops = tuple(_silenced(with_channels(op, graph, lists), op, graph, lists) for op in graph.ops)
+    ops = tuple(_silenced(with_channels(op, graph, lists), op, lists) for op in graph.ops)
     tensors = {index: rechanneled(tensor, lists[index]) for index, tensor in graph.tensors.items()}
     return verify(replace(graph, tensors=tensors, ops=ops))
 
@@ -99,7 +99,7 @@ def _whole(op: FullyConnected, graph: Graph) -> bool:
     return op.weights.shape[1] == depth(graph, op.inputs[0])
 
 
-def _silenced(op: Op, before: Op, graph: Graph, lists: dict[int, Channels]) -> Op:
+def _silenced(op: Op, before: Op, lists: dict[int, Channels]) -> Op:
     """`op`, which was `before`, with weights of zero for channels that stand there a second time."""
     if not isinstance(op, Conv2D | FullyConnected):
         return op

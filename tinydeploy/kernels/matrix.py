@@ -19,6 +19,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
 from tinydeploy.kernels.base import Constant, Implementation, Overlap, Shape, requant_shape, window_shape
 from tinydeploy.kernels.channels import Channels, requantize_channels
@@ -141,11 +142,9 @@ def _layer(
     if groups > 1 and (not assembly or (taps is None and kernel_w > 1)):
         return None
     if taps is not None:
-        order = window_order(kernel_h, kernel_w, depth, taps)
+        order, run_bytes = window_order(kernel_h, kernel_w, depth, taps), depth
     else:
-        order = patch_order(kernel_h, kernel_w * depth)
-    packed = pack_pairs(matrix[:, order])
-    run_bytes = depth if taps is not None else kernel_w * depth
+        order, run_bytes = patch_order(kernel_h, kernel_w * depth), kernel_w * depth
     tile = _tile(
         channels,
         words,
@@ -156,19 +155,57 @@ def _layer(
         plain=taps is None,
         near=3 * step_bytes + run_bytes <= REACH_BYTES,
     )
-    pairs, cut = tile.pairs, cut_row(width, tile.pixels)
-    if wide:
-        weights = wide_stream(matrix[:, order], channels, pairs, groups)
-    elif packed is None:
+    cut = cut_row(width, tile.pixels)
+    weights = _weights(matrix[:, order], channels, tile.pairs, groups, wide=wide, assembly=assembly)
+    if weights is None:
         return None
-    elif assembly:
-        weights = stream(packed, channels, pairs, groups)
-    else:
-        weights = Weights({}, (Constant("weights", "uint32_t", packed.reshape(-1)), channels.constant))
     patch = taps or Taps(1, 1)
     units = words // len(patch.order)
-    turns = out_c // (2 * pairs * groups)
-    by_size: dict[str, int | str | bool | tuple[int, ...]] = {}
+    shape: Shape = {
+        **requant_shape(op.requant),
+        **channels.shape,
+        **weights.shape,
+        **_blocks(cut, tile, patch, choices, rows=rows, units=units, turns=out_c // (2 * tile.pairs * groups)),
+        "run_bytes": run_bytes,
+        "column_bytes": step_bytes if taps is None else depth * groups,
+        "step_bytes": step_bytes,
+        **({} if taps is None else {"kernel_w": kernel_w}),
+        "interleaved": assembly,
+        "groups": groups,
+        "depth": depth,
+        "input_zero_point": op.input_zero_point,
+        "sizes": cut.sizes,
+        "counts": cut.counts,
+        "pairs": tile.pairs,
+        "units": units,
+        "single": choices.single_words,
+        "unroll_fours": choices.unroll_fours,
+        "patch_bytes": 4 * units * max(len(patch.columns(pixels)) for pixels in cut.sizes),
+    }
+    return cut, shape, weights.constants
+
+
+def _weights(
+    matrix: IntArray, channels: Channels, pairs: int, groups: int, *, wide: bool, assembly: bool
+) -> Weights | None:
+    """The constants of a layer whose weights (channels, taps) are in order of use; None where sums of pairs do not
+    fit."""
+    if wide:
+        return wide_stream(matrix, channels, pairs, groups)
+    packed = pack_pairs(matrix)
+    if packed is None:
+        return None
+    if assembly:
+        return stream(packed, channels, pairs, groups)
+    return Weights({}, (Constant("weights", "uint32_t", packed.reshape(-1)), channels.constant))
+
+
+def _blocks(cut: Cut, tile: Tile, patch: Taps, choices: Choices, *, rows: int, units: int, turns: int) -> Shape:
+    """Of every size of block: the columns that it reads, and how far its loops are unrolled.
+
+    `turns`: of the loop over channels; `units`: of each filter.
+    """
+    shape: dict[str, int | str | bool | tuple[int, ...]] = {}
     for pixels in cut.sizes:
         straight, unroll = choices.straight_words, choices.unroll_words
         if cut.few(pixels):
@@ -176,7 +213,7 @@ def _layer(
         elif rows * cut.counts[4 - pixels] * turns >= choices.often:
             straight = choices.often_words
         held = tile.held if pixels == tile.pixels else 0
-        by_size |= {
+        shape |= {
             f"columns{pixels}": patch.columns(pixels),
             f"slots{pixels}": patch.slots(pixels),
             f"straight{pixels}": straight // len(patch.order),
@@ -185,27 +222,7 @@ def _layer(
             # Only where the next channels need nothing again.
             f"repeats{pixels}": _repeats(turns, choices.turn_words // units) if held == units else 1,
         }
-    by_size |= {"run_bytes": run_bytes, "column_bytes": step_bytes, "step_bytes": step_bytes}
-    if taps is not None:
-        by_size |= {"column_bytes": depth * groups, "kernel_w": kernel_w}
-    shape: Shape = {
-        **requant_shape(op.requant),
-        **channels.shape,
-        **weights.shape,
-        **by_size,
-        "interleaved": assembly,
-        "groups": groups,
-        "depth": depth,
-        "input_zero_point": op.input_zero_point,
-        "sizes": cut.sizes,
-        "counts": cut.counts,
-        "pairs": pairs,
-        "units": units,
-        "single": choices.single_words,
-        "unroll_fours": choices.unroll_fours,
-        "patch_bytes": 4 * units * max(len(patch.columns(pixels)) for pixels in cut.sizes),
-    }
-    return cut, shape, weights.constants
+    return shape
 
 
 def _repeats(turns: int, most: int) -> int:

@@ -13,13 +13,15 @@ blocks. Rules:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinydeploy.kernels.matrix_gather import gather_lines
-from tinydeploy.kernels.matrix_parts import block_of, blocks_of, gather_form, matrix_parts
+from tinydeploy.kernels.matrix_assembly import Block
+from tinydeploy.kernels.matrix_gather import GatherForm, gather_lines
+from tinydeploy.kernels.matrix_parts import block_of, blocks_of, gather_form
 from tinydeploy.kernels.matrix_schedule import block_schedule
 
 _CALL = 40
@@ -43,26 +45,35 @@ def matrix_cycles(shape: Mapping[str, Any], core: str, loop_end: float) -> float
     calls = shape["groups"] * (1 if shape["pointwise"] else shape["out_h"])
     for pixels in shape["sizes"]:
         block = block_of(shape, pixels)
-        gather = gather_lines(block.gather)
-        assert gather is not None
         count = shape["counts"][4 - pixels]
         turns = block.channels // (2 * block.form.pairs * block.repeats)
         loops = {0: count, 1: turns, 2: block_schedule(block.form).turns}
-        total += calls * (_CALL + _cycles(block.lines("gather", gather_in_c=False), rules, loops, loop_end))
-        total += calls * count * _cycles(gather, rules, {}, loop_end)
+        total += calls * (_CALL + _cycles(_lines(block), rules, loops, loop_end))
+        total += calls * count * _cycles(_gather_lines(block.gather), rules, {}, loop_end)
     return total
 
 
 def matrix_code_bytes(shapes: Sequence[Mapping[str, Any]]) -> int:
     """Bytes, at most, of the functions that layers which `has_cycles` call, those that they share once."""
-    parts = matrix_parts(shapes)
-    functions = [part.lines for part in parts.blocks.values()] + [part.lines or () for part in parts.gathers.values()]
+    blocks = {block for shape in shapes for block in blocks_of(shape)}
+    functions = [*map(_lines, blocks), *(_gather_lines(form) for form in {block.gather for block in blocks})]
     return _INSTRUCTION_BYTES * sum(_is_instruction(line) for lines in functions for line in lines)
 
 
 def matrix_loop_bytes(shape: Mapping[str, Any]) -> int:
     """Bytes, at most, of the longest of its blocks' innermost loops."""
-    return max(_innermost(block.lines("gather", gather_in_c=False)) for block in blocks_of(shape))
+    return max(_innermost(_lines(block)) for block in blocks_of(shape))
+
+
+@functools.lru_cache(maxsize=256)
+def _lines(block: Block) -> tuple[str, ...]:
+    return block.lines("gather", gather_in_c=False)
+
+
+def _gather_lines(form: GatherForm) -> tuple[str, ...]:
+    lines = gather_lines(form)
+    assert lines is not None, form
+    return lines
 
 
 def _innermost(lines: Iterable[str]) -> int:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tinydeploy.job import Job
     from tinydeploy.method import Method
     from tinydeploy.training_cache import Trained
+    from tinydeploy.zoo import ModelSpec
 
 # Random inputs that stand in for test samples of a model that came without any.
 RANDOM_SAMPLES = 16
@@ -219,22 +220,12 @@ def _key(request: Request, board: Board) -> str:
 
 def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) -> dict[str, str | bytes]:
     """All files of the project but the firmware's own."""
-    from tinydeploy.deployable import require_deployable
-    from tinydeploy.job import obtain
     from tinydeploy.tflite import read_model
     from tinydeploy.training_report import TRAINING_REPORT, training_report
 
-    trained = None
+    trained: Trained | None = None
     if request.model is None:
-        trained = obtain(
-            request.job,
-            request.folder.parent / ".trained",
-            require_fit=lambda spec: require_deployable(
-                spec, board, optimize=request.optimize, stream_input=request.stream_input
-            ),
-            progress=progress,
-            stage=stage,
-        )
+        trained = _trained(request, board, progress, stage)
         data = trained.tflite
     else:
         data = request.model.read_bytes()
@@ -270,6 +261,18 @@ def _sources(request: Request, board: Board, progress: Watcher, stage: Stage) ->
     if request.runtime == "tflm":
         return _interpreted(graph, data, board, project, stage)
     return project(_compiled(request, board, graph, data, samples["inputs"][0], trained, stage))
+
+
+def _trained(request: Request, board: Board, progress: Watcher, stage: Stage) -> Trained:
+    """The network that is asked for, from the cache beside the project where it was trained before."""
+    from tinydeploy.deployable import require_deployable
+    from tinydeploy.job import obtain
+
+    def require_room(spec: ModelSpec) -> None:
+        require_deployable(spec, board, optimize=request.optimize, stream_input=request.stream_input)
+
+    cache = request.folder.parent / ".trained"
+    return obtain(request.job, cache, require_fit=require_room, progress=progress, stage=stage)
 
 
 def _compiled(

@@ -16,9 +16,10 @@ WINDOW_S = 10.0  # that each must last at least
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One benchmark. `wire_bytes` of an input come over the text protocol, `input_bytes` are the model's; `signed`: the
-    first are unsigned pixels, `features`: they are float32. `target` is the closed division's least quality, of
-    `measure`: top-1 accuracy or AUC."""
+    """One benchmark. `wire_bytes` of an input come over the text protocol, `input_bytes` are the model's; `encoding` is
+    that of the first: unsigned "pixels", the model's own "int8", or "float32" features. A window is of `runs`
+    inferences at least, after `warmups`. `target` is the closed division's least quality, of `measure`: top-1 accuracy
+    or AUC."""
 
     name: str
     title: str

@@ -52,7 +52,7 @@ class Block:
         return 4 * self.form.held * self.form.columns
 
     def lines(self, gather: str, *, gather_in_c: bool) -> tuple[str, ...]:
-        """All instructions; `gather` is the gather's function, which keeps the FP registers unless it is `in_c`."""
+        """All instructions; `gather` is the gather's function, which keeps the FP registers but for `gather_in_c`."""
         plan = block_schedule(self.form)
         frame = _frame(self, plan, fp_registers=0 if gather_in_c else FP_REGISTERS)
         channels = (*_sums(plan, frame), *_results(self, plan, frame)) * self.repeats

@@ -82,14 +82,15 @@ def _planned(
     graph: Graph, core: Core | None, optimize: Optimize, stream_input: bool
 ) -> tuple[Graph, tuple[Step, ...], MemoryPlan]:
     """`graph` with chains and joined tensors as `optimize` asks for them, its steps and where their buffers lie."""
-    kernels = _kernels(graph, core, optimize)
+    kernels = {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
     if optimize == "ram" or stream_input:
+        known = {graph.ops[at]: kernel for at, kernel in kernels.items()}
         graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")
-        kernels = _kernels(graph, core, optimize)
+        kernels = {
+            at: known.get(op) or select(op, graph, core, optimize)
+            for at, op in enumerate(graph.ops)
+            if not isinstance(op, Reshape)
+        }
     graph, kernels = join_in_place(graph, kernels, optimize)
     steps = steps_of(graph, kernels)
     return graph, steps, plan_memory(graph, steps)
-
-
-def _kernels(graph: Graph, core: Core | None, optimize: Optimize) -> Kernels:
-    return {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}

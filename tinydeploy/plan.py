@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tinydeploy.graph import Graph
@@ -18,9 +18,10 @@ from tinydeploy.ops.row_chain import RowChain
 _ORDERS = 205
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Bytes that stand from step `first` to step `last`, both included; `tensors` are the values that live there."""
+    """Bytes that stand from step `first` to step `last`, both included; `tensors` are the values that live there. Each
+    is itself alone, however alike: a plan looks them up millions of times."""
 
     name: str
     size_bytes: int
@@ -169,7 +170,7 @@ def arrange(
     """
     permitted = permitted or {}
     floor = max((_least_bytes(buffers, permitted, t) for t in _steps(buffers)), default=0)
-    rivals = {buffer: frozenset(other for other in buffers if other.overlaps(buffer)) for buffer in buffers}
+    rivals = _rivals(buffers)
     orders: list[Callable[[Buffer], tuple[float, ...]]] = [
         lambda b: (-b.size_bytes, b.first),
         lambda b: (-(b.last - b.first + 1) * b.size_bytes, b.first),
@@ -205,16 +206,28 @@ def _least_bytes(buffers: Sequence[Buffer], permitted: Mapping[tuple[Buffer, Buf
     return max(sum(b.size_bytes for b in alive) - shared, max((b.size_bytes for b in alive), default=0))
 
 
+def _rivals(buffers: Sequence[Buffer]) -> dict[Buffer, list[Buffer]]:
+    """The others that stand at some step where a buffer does."""
+    found: dict[Buffer, list[Buffer]] = {buffer: [] for buffer in buffers}
+    alive: list[Buffer] = []
+    for buffer in sorted(buffers, key=lambda b: b.first):
+        alive = [other for other in alive if other.last >= buffer.first]
+        for other in alive:
+            found[buffer].append(other)
+            found[other].append(buffer)
+        alive.append(buffer)
+    return found
+
+
 def _first_fit(
     buffers: Sequence[Buffer],
-    rivals_of: Mapping[Buffer, Set[Buffer]],
+    rivals_of: Mapping[Buffer, Sequence[Buffer]],
     permitted: Mapping[tuple[Buffer, Buffer], Overlap],
 ) -> list[tuple[Buffer, int]]:
     """Each buffer at the first place that those before it leave; `rivals_of` are the buffers alive with each."""
-    placed: list[tuple[Buffer, int]] = []
+    placed: dict[Buffer, int] = {}
     for buffer in buffers:
-        alive = rivals_of[buffer]
-        rivals = [(other, start) for other, start in placed if other in alive]
+        rivals = [(other, placed[other]) for other in rivals_of[buffer] if other in placed]
         candidates = {0, *(aligned(start + other.size_bytes) for other, start in rivals)}
         for other, start in rivals:
             if (rule := permitted.get((buffer, other))) is not None:
@@ -224,8 +237,8 @@ def _first_fit(
         fits = (
             at for at in sorted(candidates) if at >= 0 and all(_compatible(buffer, at, *r, permitted) for r in rivals)
         )
-        placed.append((buffer, next(fits)))
-    return placed
+        placed[buffer] = next(fits)
+    return list(placed.items())
 
 
 def _compatible(

@@ -5,8 +5,8 @@
 Networks of the zoo at odd widths and sizes, with random weights, are compiled and run on a bare core; every step is
 counted. For each kernel template, and each of its variants with enough measurements, non-negative factors minimize the
 relative errors. The result is tinydeploy/cost_model.json; measurements are kept in --out and not repeated while a
-network's generated C stays as it is. Run it again after a kernel has changed: tests/golden holds the predictions for
-the counted models against their counts, so a stale fit fails there.
+network's generated C and the core's cycle rules stay as they are. Run it again after a kernel has changed: tests/golden
+holds the predictions for the counted models against their counts, so a stale fit fails there.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ LEAST = 4
 LIKE = {"m33": "m4"}
 ON_QEMU = ("m55",) if shutil.which("qemu-system-arm") else ()
 MEASURED = (*(core for core in VIRTUAL_CORES if core not in LIKE), *ON_QEMU)
-_ODD, _POOLS = 14, 8
+_ODD, _POOLS, _GROUPED = 14, 8, 3
+# A file or more for each core.
+CYCLE_RULES = ROOT / "tinydeploy" / "virtual" / "models"
 # Every so many of the zoo's networks are run on calibrated chips: two factors need no more.
 CHIP_STEP = 4
 
@@ -115,6 +117,7 @@ def networks() -> dict[str, tuple[LayerSpec, ...]]:
         **{spec.name: describe(spec) for spec in specs},
         **{f"odd_{seed}": odd_network(seed) for seed in range(_ODD)},
         **{f"pools_{seed}": pool_network(seed) for seed in range(_POOLS)},
+        **{f"grouped_{seed}": grouped_network(seed) for seed in range(_GROUPED)},
     }
 
 
@@ -173,6 +176,18 @@ def pool_network(seed: int) -> tuple[LayerSpec, ...]:
     return net.classifier(x)
 
 
+def grouped_network(seed: int) -> tuple[LayerSpec, ...]:
+    """Grouped 3x3 convolutions of every depth that the portable kernel gets on cores with better ones."""
+    rng = np.random.default_rng(seed)
+    net = Network(ModelSpec("grouped", 1.0, 5 + 3 * seed, 3, 10), "relu")
+    x = net.conv("first", None, 8)
+    for number, depth in enumerate((3, 4, 7, 9, 10, 13, 18)):
+        groups = int(rng.choice([2, 4]))
+        x = net.conv(f"conv_{number}", x, groups * depth)
+        x = net.conv(f"grouped_{number}", x, groups * int(rng.choice([1, 3, 5])), (3, 3), groups=groups)
+    return net.classifier(x)
+
+
 def _odd_kernel(rng: np.random.Generator) -> tuple[int, int]:
     rows, columns = rng.choice([(1, 1), (3, 3), (3, 3), (5, 5), (1, 7), (7, 1), (1, 3), (3, 1), (10, 4)])
     return int(rows), int(columns)
@@ -192,11 +207,23 @@ def compiled(core_name: str, name: str) -> tuple[Program, Sources]:
     return program, generate(program)
 
 
-def measure(program: Program, sources: Sources, folder: Path) -> Measured:
-    """Every kernel of a network on a bare core, what model_invoke adds, and the size of every file's functions."""
-    core = program.core
-    assert core is not None
-    counted = (_on_virtual_core if core.virtual else _on_qemu)(program, sources, folder)
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Instructions and cycles of each step, and of model_invoke around them; bytes of every symbol."""
+
+    steps: list[tuple[float, float]]
+    around: tuple[float, float]
+    sizes: dict[str, int]
+
+
+def count(program: Program, sources: Sources, folder: Path) -> Counted:
+    """A network's kernels on its bare core."""
+    assert program.core is not None
+    return (_on_virtual_core if program.core.virtual else _on_qemu)(program, sources, folder)
+
+
+def samples_of(program: Program, sources: Sources, counted: Counted) -> Measured:
+    """Every kernel of a network, what model_invoke adds, and every file's functions, each with its terms."""
     samples, seen = [], set()
     for step, alone in zip(program.steps, counted.steps, strict=True):
         kernel = step.implementation
@@ -210,15 +237,6 @@ def measure(program: Program, sources: Sources, folder: Path) -> Measured:
         if cost.is_code(path)
     ]
     return Measured(samples, files)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Instructions and cycles of each step, and of model_invoke around them; bytes of every symbol."""
-
-    steps: list[tuple[float, float]]
-    around: tuple[float, float]
-    sizes: dict[str, int]
 
 
 def _on_virtual_core(program: Program, sources: Sources, folder: Path) -> Counted:
@@ -301,10 +319,11 @@ def fit_all(measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
 
 
 def _borrowed(known: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Instructions of kernels that a core with MVE shares with the M4: those for the DSP extension, which few networks
-    leave to it, and those that none of them has run."""
+    """Instructions of kernels that a core with MVE shares with the M4, form by form, for what was not measured on it:
+    those for the DSP extension, of which few networks leave it any but grouped ones, and templates that none ran."""
     return {
         template: {form: {"instructions": factors["instructions"]} for form, factors in forms.items()}
+        | own.get(template, {})
         for template, forms in known.items()
         if template.endswith("_dsp") or template not in own
     }
@@ -314,13 +333,14 @@ def _measured(task: tuple[str, str, str]) -> tuple[str, Measured]:
     core, name, out = task
     kept = Path(out) / f"{core}-{name}.json"
     program, sources = compiled(core, name)
-    key = stamp.digest(CORES[core], sources.manifest["fingerprint"])
+    rules = map(stamp.file_state, sorted(CYCLE_RULES.glob(f"{core}*.py")))
+    key = stamp.digest(CORES[core], sources.manifest["fingerprint"], *rules)
     if kept.exists() and (stored := json.loads(kept.read_text()))["key"] == key:
-        kernels, files = stored["kernels"], stored["files"]
-        return core, Measured([Sample(**one) for one in kernels], [CodeSample(**one) for one in files])
-    measured = measure(program, sources, Path(out) / f"{core}-{name}")
-    kept.write_text(json.dumps({"key": key, **asdict(measured)}))
-    return core, measured
+        counted = Counted(stored["steps"], stored["around"], stored["sizes"])
+    else:
+        counted = count(program, sources, Path(out) / f"{core}-{name}")
+        kept.write_text(json.dumps({"key": key, **asdict(counted)}))
+    return core, samples_of(program, sources, counted)
 
 
 def calibrated() -> dict[str, Board]:

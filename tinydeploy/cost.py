@@ -17,7 +17,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
 from tinydeploy.kernels.base import Implementation, Shape
 from tinydeploy.kernels.striped import Stripes
-from tinydeploy.vector_terms import vector_terms
+from tinydeploy.vector_terms import integer, integers, vector_terms
 
 DATA = Path(__file__).with_name("cost_model.json")
 Terms = Mapping[str, float]
@@ -146,6 +146,8 @@ def variant(kernel: Implementation) -> str:
     shape = kernel.shape
     facts: dict[str, object] = {name: value for name, value in shape.items() if isinstance(value, bool)}
     facts |= {name: shape[name] for name in _FORMS if name in shape}
+    if _is_portable(shape) and integer(shape, "depth") <= _UNROLLED:
+        facts["depth"] = shape["depth"]
     if "kernel_h" in shape and not _is_matrix(shape):
         facts["window"] = f"{shape['kernel_h']}x{shape['kernel_w']}"
         facts["stride"] = f"{shape['stride_h']}x{shape['stride_w']}"
@@ -157,6 +159,8 @@ def variant(kernel: Implementation) -> str:
 
 
 _FORMS = ("requant", "kind", "pairs")
+# Channels of a group up to which a compiler for MVE makes of the portable convolution what no line goes through.
+_UNROLLED = 6
 
 
 def terms(shape: Shape) -> dict[str, float]:
@@ -168,7 +172,7 @@ def terms(shape: Shape) -> dict[str, float]:
     if "kernel_h" in shape:
         return _window_terms(shape)
     if "depths" in shape:
-        pixels, counts = _number(shape, "pixels"), _numbers(shape, "counts")
+        pixels, counts = integer(shape, "pixels"), integers(shape, "counts")
         return {
             "1": 1,
             "pixels": pixels,
@@ -178,15 +182,15 @@ def terms(shape: Shape) -> dict[str, float]:
             "words": pixels * sum(count // 4 for count in counts),
         }
     if "taps" in shape or "depth" in shape:
-        rows = _number(shape, "rows")
-        columns = rows * _number(shape, "out_c")
-        depth = _number(shape, "taps") * _number(shape, "depth")
+        rows = integer(shape, "rows")
+        columns = rows * integer(shape, "out_c")
+        depth = integer(shape, "taps") * integer(shape, "depth")
         return {"1": 1, "rows": rows, "outputs": columns, "inputs": rows * depth, "products": columns * depth}
     if "reduced" in shape:
-        outer, inner = _number(shape, "outer"), _number(shape, "inner")
-        return {"1": 1, "outer": outer, "outputs": outer * inner, "inputs": outer * inner * _number(shape, "reduced")}
+        outer, inner = integer(shape, "outer"), integer(shape, "inner")
+        return {"1": 1, "outer": outer, "outputs": outer * inner, "inputs": outer * inner * integer(shape, "reduced")}
     if "parts" in shape:
-        outer, parts = _number(shape, "outer"), _numbers(shape, "parts")
+        outer, parts = integer(shape, "outer"), integers(shape, "parts")
         words = sum(part // 4 for part in parts)
         return {
             "1": 1,
@@ -196,7 +200,7 @@ def terms(shape: Shape) -> dict[str, float]:
             "tails": outer * sum(part % 4 for part in parts),
         }
     if "sizes" in shape:
-        return _loop_terms(_numbers(shape, "sizes"), _number(shape, "run"))
+        return _loop_terms(integers(shape, "sizes"), integer(shape, "run"))
     sizes = {name: float(value) for name, value in shape.items() if isinstance(value, int) and name in _COUNTS}
     return {"1": 1, "all": math.prod(sizes.values()), **sizes}
 
@@ -206,21 +210,30 @@ def _is_matrix(shape: Shape) -> bool:
     return "units" in shape or "block_words" in shape or "groups" in shape
 
 
+def _is_portable(shape: Shape) -> bool:
+    """Whether a kernel is the convolution in plain C."""
+    return "groups" in shape and "counts" not in shape
+
+
 _COUNTS = ("elements", "out_bytes", "rows", "columns", "depth")
 
 
 def _matrix_terms(shape: Shape) -> dict[str, float]:
-    """Convolutions as matrix products: patches gathered, then blocks of pixels by channels by words."""
-    rows, columns, channels = (_number(shape, name) for name in ("out_h", "out_w", "out_c"))
-    pixels, kernel_h = rows * columns, _number(shape, "kernel_h")
-    depth = _number(shape, "depth") if "depth" in shape else _number(shape, "in_c")
-    run = _number(shape, "kernel_w") * depth
+    """Convolutions as matrix products: patches gathered, then blocks of pixels by channels by words; all of it for each
+    group of channels."""
+    rows, columns, channels = (integer(shape, name) for name in ("out_h", "out_w", "out_c"))
+    # The portable kernel goes through the groups within a pixel.
+    groups = integer(shape, "groups") if "counts" in shape else 1
+    pixels, kernel_h = rows * columns, integer(shape, "kernel_h")
+    depth = integer(shape, "depth") if "depth" in shape else integer(shape, "in_c")
+    run = integer(shape, "kernel_w") * depth
     words = math.ceil(kernel_h * run / 4)
-    edge = _edge_pixels(shape)
+    edge = groups * _edge_pixels(shape)
     counts: dict[str, float] = {
         "1": 1,
-        "rows": rows,
-        "pixels": pixels,
+        "groups": groups,
+        "rows": groups * rows,
+        "pixels": groups * pixels,
         "edge": edge,
         "edge runs": edge * kernel_h,
         "edge words": edge * words,
@@ -230,6 +243,7 @@ def _matrix_terms(shape: Shape) -> dict[str, float]:
     if "counts" not in shape:
         blocks = math.ceil(pixels / 9)
         return counts | {
+            "taps": channels * sum(_inside(shape, "h")) * sum(_inside(shape, "w")),
             "runs": pixels * kernel_h,
             "gathered": pixels * words,
             "tails": pixels * kernel_h * (run % 4),
@@ -238,17 +252,17 @@ def _matrix_terms(shape: Shape) -> dict[str, float]:
             "block words": blocks * channels * words,
         }
     # Blocks of 4, 3, 2 and 1 pixels, in every row.
-    units, pairs = _number(shape, "units"), math.ceil(channels / 2)
-    for size, blocks_a_row in zip((4, 3, 2, 1), _numbers(shape, "counts"), strict=True):
+    units, pairs = integer(shape, "units"), math.ceil(channels / groups / 2)
+    for size, blocks_a_row in zip((4, 3, 2, 1), integers(shape, "counts"), strict=True):
         if not blocks_a_row:
             continue
-        blocks_in_all = blocks_a_row * (1 if shape["pointwise"] else rows)
-        taps, gathered = (len(_numbers(shape, f"{name}{size}")) for name in ("slots", "columns"))
+        blocks_in_all = groups * blocks_a_row * (1 if shape["pointwise"] else rows)
+        taps, gathered = (len(integers(shape, f"{name}{size}")) for name in ("slots", "columns"))
         counts |= {
             f"blocks of {size}": blocks_in_all,
             f"channels of {size}": blocks_in_all * pairs,
             f"words of {size}": blocks_in_all * pairs * units * taps,
-            f"loops of {size}": blocks_in_all * pairs * (units // _number(shape, "unroll_units")),
+            f"loops of {size}": blocks_in_all * pairs * (units // integer(shape, "unroll_units")),
             f"columns of {size}": blocks_in_all * gathered,
             f"gathered by {size}": blocks_in_all * gathered * units,
             f"runs of {size}": blocks_in_all * gathered * kernel_h,
@@ -258,8 +272,8 @@ def _matrix_terms(shape: Shape) -> dict[str, float]:
 
 def _window_terms(shape: Shape) -> dict[str, float]:
     """Windows channel by channel: depthwise convolutions and pools. What lies outside the input is counted apart."""
-    rows, columns, channels = (_number(shape, name) for name in ("out_h", "out_w", "out_c"))
-    taps = _number(shape, "kernel_h") * _number(shape, "kernel_w")
+    rows, columns, channels = (integer(shape, name) for name in ("out_h", "out_w", "out_c"))
+    taps = integer(shape, "kernel_h") * integer(shape, "kernel_w")
     heights, widths = _inside(shape, "h"), _inside(shape, "w")
     positions = sum(heights) * sum(widths)
     inner_rows = rows - int(bool(shape.get("top"))) - int(bool(shape.get("bottom")))
@@ -277,15 +291,15 @@ def _window_terms(shape: Shape) -> dict[str, float]:
         "window rows": channels * sum(heights) * columns,
         "products": channels * positions,
         "products outside": channels * (rows * columns * taps - positions),
-        "inputs read": channels * rows * _number(shape, "in_w"),
-        "inner inputs": channels * inner_rows * _number(shape, "in_w"),
+        "inputs read": channels * rows * integer(shape, "in_w"),
+        "inner inputs": channels * inner_rows * integer(shape, "in_w"),
         "edge": channels * _edge_pixels(shape),
     }
 
 
-def _loop_terms(sizes: list[float], run: float) -> dict[str, float]:
+def _loop_terms(sizes: Sequence[int], run: int) -> dict[str, float]:
     """Nested loops over `sizes`, a run of bytes copied in the innermost."""
-    counts = [math.prod(sizes[: depth + 1]) for depth in range(len(sizes))] or [1.0]
+    counts = [math.prod(sizes[: depth + 1]) for depth in range(len(sizes))] or [1]
     inner = counts[-1]
     return {
         "1": 1,
@@ -314,32 +328,20 @@ def invoke_terms(program: Program) -> Terms:
     return {"1": 1, "steps": len(program.steps)}
 
 
-def _number(shape: Shape, name: str) -> float:
-    value = shape.get(name, 1)
-    assert isinstance(value, int | float), f"{name}={value!r}"
-    return float(value)
-
-
-def _numbers(shape: Shape, name: str) -> list[float]:
-    value = shape[name]
-    assert isinstance(value, tuple), f"{name}={value!r}"
-    return [float(item) for item in value]
-
-
 def _edge_pixels(shape: Shape) -> float:
     """Output pixels whose window leaves the input."""
     if not shape.get("padded"):
         return 0.0
     whole = 1.0
     for side in ("h", "w"):
-        whole *= sum(inside == int(_number(shape, f"kernel_{side}")) for inside in _inside(shape, side))
-    return _number(shape, "out_h") * _number(shape, "out_w") - whole
+        whole *= sum(inside == integer(shape, f"kernel_{side}") for inside in _inside(shape, side))
+    return integer(shape, "out_h") * integer(shape, "out_w") - whole
 
 
 def _inside(shape: Shape, side: str) -> list[int]:
     """For each output row ("h") or column ("w"), how many of its window's lie inside the input."""
     out, stride, pad, kernel, size = (
-        int(_number(shape, f"{name}_{side}")) for name in ("out", "stride", "pad", "kernel", "in")
+        integer(shape, f"{name}_{side}") for name in ("out", "stride", "pad", "kernel", "in")
     )
     starts = [at * stride - pad for at in range(out)]
     return [min(start + kernel, size) - max(start, 0) for start in starts]
@@ -388,6 +390,11 @@ def _cost(core: Core, template: str, form: str, counts: Terms) -> Cost:
 
 
 def _nearest(form: str, known: tuple[str, ...]) -> str:
-    """The known form with the most facts in common; the first of several."""
+    """The known form with the most facts in common, of several one with the fewest others."""
     facts = set(form.split(","))
-    return max(known, key=lambda other: len(facts & set(other.split(","))))
+
+    def likeness(other: str) -> tuple[int, int]:
+        found = set(other.split(","))
+        return len(facts & found), -len(found - facts)
+
+    return max(known, key=likeness)

@@ -20,8 +20,8 @@ def vector_terms(shape: Shape) -> dict[str, float] | None:
 
 def _matrix(shape: Shape) -> dict[str, float]:
     """Blocks of four pixels, then of what is left; each by pairs of channels, an odd one alone, by chunks of taps."""
-    pixels, chunks, channels = (_integer(shape, name) for name in ("pixels", "chunks", "out_c"))
-    pieces = len(_integers(shape, "pieces")) // 5
+    pixels, chunks, channels = (integer(shape, name) for name in ("pixels", "chunks", "out_c"))
+    pieces = len(integers(shape, "pieces")) // 5
     whole, rest = divmod(pixels, 4)
     pairs, odd = divmod(channels, 2)
     counts: dict[str, float] = {"1": 1, "pixels": pixels, "pieces": pixels * pieces}
@@ -37,20 +37,20 @@ def _matrix(shape: Shape) -> dict[str, float]:
             counts[f"{name} by {group} by chunks"] = blocks * count * chunks
             counts[f"{name} by {group} by loads"] = blocks * count * chunks * size
     if shape.get("padded"):
-        counts |= {"windows": pixels, "windows by rows": pixels * _integer(shape, "kernel_h")}
+        counts |= {"windows": pixels, "windows by rows": pixels * integer(shape, "kernel_h")}
     return counts
 
 
 def _depthwise(shape: Shape) -> dict[str, float]:
     """A plane for each channel: its lines copied, eight pixels at a time, then bands of rows by groups of columns."""
-    lines, down, *_ = _integers(shape, "down")
-    length, along, *_ = _integers(shape, "along")
-    rows, channels = _integer(shape, "rows"), _integer(shape, "channels")
+    lines, down, *_ = integers(shape, "down")
+    length, along, *_ = integers(shape, "along")
+    rows, channels = integer(shape, "rows"), integer(shape, "channels")
     bands, columns = -(-down // rows), _LANES // rows
     groups, tail = divmod(along, columns)
     return {
         "1": 1,
-        "plane": _integer(shape, "plane_bytes"),
+        "plane": integer(shape, "plane_bytes"),
         "channels": channels,
         "lines": channels * lines,
         "copies": channels * lines * -(-length // _LANES),
@@ -61,13 +61,15 @@ def _depthwise(shape: Shape) -> dict[str, float]:
     }
 
 
-def _integer(shape: Shape, name: str) -> int:
-    value = shape[name]
+def integer(shape: Shape, name: str) -> int:
+    """A size of a shape; 1, which changes no product, where it has none of this name."""
+    value = shape.get(name, 1)
     assert isinstance(value, int), f"{name}={value!r}"
     return value
 
 
-def _integers(shape: Shape, name: str) -> tuple[int, ...]:
+def integers(shape: Shape, name: str) -> tuple[int, ...]:
+    """Sizes that a shape keeps together."""
     value = shape[name]
     assert isinstance(value, tuple), f"{name}={value!r}"
     return value

@@ -2,7 +2,7 @@
 
 As in test_instruction_counts, a change either way fails by more than 1 in 1,000; the compiler is pinned and QEMU counts
 the same every time. Models that lose constant channels are counted with them too. The cost model is held against all
-of them, and against a network of the zoo.
+of them, and against networks of the zoo.
 """
 
 from __future__ import annotations
@@ -50,9 +50,13 @@ def test_no_reference_model_has_become_slower(
 
 
 @needs_qemu
-def test_a_network_of_the_zoo_costs_what_was_predicted(tmp_path: Path) -> None:
-    """Splits, concatenations and pools, which the reference models have not."""
-    spec = ModelSpec("shufflenet_v2", 0.25, 48, 3, 10)
+@pytest.mark.parametrize(
+    "spec",
+    [ModelSpec("shufflenet_v2", 0.25, 48, 3, 10), ModelSpec("resnext", 0.5, 16, 3, 10)],
+    ids=lambda spec: spec.name,
+)
+def test_networks_of_the_zoo_cost_what_was_predicted(spec: ModelSpec, tmp_path: Path) -> None:
+    """Splits, concatenations and pools, and grouped convolutions, which the reference models have not."""
     program = compile_graph(untrained_graph(zoo.describe(spec), spec.name), CORE, keep_constant_channels=True)
     build = build_qemu([unit_of(program, spec.name)], tmp_path, optimize="-O3")
     predicted = predict(program, CORE)

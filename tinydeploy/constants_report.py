@@ -46,5 +46,5 @@ def _forms(choices: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         form, cycles, code = choice["form"], choice["form_cycles"], choice["form_code_bytes"]
         usual = next(iter(cycles), None)
         if form != usual:
-            here, there = (f"{cycles[name]:,} cycles predicted, {code[name]:,} B of code" for name in (form, usual))
-            yield f"Step {choice['step']}: {form}, {here}; {usual} {there}."
+            here, there = (f"{cycles[name]:,} cycles, {code[name]:,} B of code" for name in (form, usual))
+            yield f"Step {choice['step']}: {form}, predicted {here}; {usual} {there}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tinydeploy.boards import Board, load_board
 from tinydeploy.codegen import generate
 from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.constants_place import choices
+from tinydeploy.constants_report import constants_report
 from tinydeploy.cores import CORES
 from tinydeploy.flash_reads import flash_reads_of
 from tinydeploy.kernel_forms import choose_forms, fit_to_board
@@ -88,6 +90,17 @@ def test_loops_are_unrolled_where_that_is_worth_its_flash() -> None:
     spent = (flash[1] - flash[0]) / (plain.constants_bytes + flash[0])
     assert 0 < spent < 1 - after / before
     assert generate(plain).files.keys() == generate(chosen).files.keys()
+
+
+def test_the_report_names_the_form_with_its_cycles_and_its_code() -> None:
+    chosen = fit_to_board(program(alike(4), board=F746), F746, "balanced")
+    form = chosen.steps[0].implementation.form
+    assert form is not None
+    said = constants_report([asdict(choice) for choice in choices(chosen)], "a model of cycles")[-1]
+    cycles, code = form.cycles, form.code_bytes
+    further = f"{cycles['unrolled further']:,} cycles, {code['unrolled further']:,} B of code"
+    own = f"{cycles['as on any board']:,} cycles, {code['as on any board']:,} B of code"
+    assert f"Step 0: unrolled further, predicted {further}; as on any board {own}." in str(said).splitlines()
 
 
 def test_loops_stay_where_another_function_would_be_called_too_rarely() -> None:

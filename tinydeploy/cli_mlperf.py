@@ -51,11 +51,14 @@ def mlperf(
         raise UsageError("--model is built first, --project is ready: leave one of them away")
     if count is not None and count < 1:
         raise UsageError(f"--samples {count} is out of range; run at least 1")
+    if count is not None and data is None:
+        raise UsageError("--samples goes with --data: it says how many of the official inputs there")
     if data is not None and not data.is_dir():
         raise UsageError(f"there is no folder {data}; give one that holds kws01/ or kws01.tar.xz")
     if port is not None and len(_files(models)) > 1:
         raise UsageError(f"one board at {port} holds one model: give one --model at a time, and flash it")
     projects = [_build(path, board) for path in _files(models)] if board is not None else [find_project(project)]
+    _check_data(data, projects)
     done = [_run(found, port, data, count) for found in projects]
     print_report(mlperf_report(done))
     write_text(json_file, mlperf_json(done))
@@ -77,6 +80,17 @@ def _build(model: Path, board: str) -> Project:
         return load_project(build(Request(board, model=model), stage=bar.stage).folder)
 
 
+def _check_data(data: Path | None, projects: list[Project]) -> None:
+    """UsageError where `data` would not be used: a folder of other things."""
+    from tinydeploy.mlperf import task_for
+    from tinydeploy.mlperf_data import has_samples
+
+    tasks = [task_for(project) for project in projects]
+    if data is not None and not any(has_samples(data, task) for task in tasks):
+        name = tasks[0].name
+        raise UsageError(f"{data} holds no inputs of {name}; give a folder that holds {name}/ or {name}.tar.xz")
+
+
 def _run(project: Project, port: str | None, data: Path | None, count: int | None) -> Benchmark:
     from tinydeploy.boards import project_board
     from tinydeploy.emulation import emulated
@@ -93,12 +107,12 @@ def _run(project: Project, port: str | None, data: Path | None, count: int | Non
         transport = VirtualTransport(emulated(project), board.uart.baud)
     else:
         transport = SerialTransport(port, board.uart.baud)
-    with closing(transport), counter(f"{task.name} inputs") as progress:
+    with closing(transport):
         return run(
             project,
             transport,
             board.clock.hclk_hz,
             samples,
             on_text=lambda line: click.echo(f"device: {line}", err=True),
-            progress=progress,
+            stage=counter,
         )

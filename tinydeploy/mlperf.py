@@ -11,6 +11,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,10 @@ _INFER_S = 600.0  # the longest window waited for
 _TRIES = 3
 _RESULT_TOLERANCE = 0.0015  # of an error printed with three places, summed up in another order
 
+# Is told what is done and the total.
 Progress = Callable[[int, int], None]
+# Begins to count what it is called with, such as "kws01 inputs".
+Stage = Callable[[str], AbstractContextManager[Progress]]
 # A sample's label, and the results of each of its segments.
 _Answer = tuple[int, Sequence[Sequence[float]]]
 
@@ -174,12 +178,12 @@ def run(
     samples: Sequence[Sample] | None = None,
     *,
     on_text: Callable[[str], None] = lambda line: None,
-    progress: Progress | None = None,
+    stage: Stage = lambda _what: nullcontext(lambda _done, _total: None),
 ) -> Benchmark:
     """Performance mode, and accuracy mode over `samples` where they are given, on the device behind `transport`.
 
     On a real device each of five windows lasts 10 s at least, as the rules ask; on a virtual board, where a run always
-    takes the same time, one inference is all of it. ``progress`` is told the inputs done and their total.
+    takes the same time, one inference is all of it. ``stage`` counts the windows, then the inputs.
     """
     task = task_for(project)
     device = TextDevice(transport, on_text)
@@ -194,12 +198,12 @@ def run(
     with _Checker(project, task) as checker:
         if isinstance(transport, VirtualTransport):
             cycle_model, runs = transport.board.cycle_model, 1
-            windows = _windows(device, checker, inputs[:1], runs, 0)
+            windows = _windows(device, checker, inputs[:1], runs, 0, stage(f"{task.name} windows"))
         else:
             cycle_model, runs = ON_DEVICE, _runs_per_window(device, task, inputs[0])
             turns = [inputs[index % len(inputs)] for index in range(WINDOWS)]
-            windows = _windows(device, checker, turns, runs, task.warmups)
-        found = _results(device, checker, samples or (), progress)
+            windows = _windows(device, checker, turns, runs, task.warmups, stage(f"{task.name} windows"))
+        found = _results(device, checker, samples or (), stage(f"{task.name} inputs"))
     latency_us = statistics.median(window.elapsed_us for window in windows) / runs
     return Benchmark(
         task=task.name,
@@ -233,30 +237,39 @@ def _runs_per_window(device: TextDevice, task: Task, data: bytes) -> int:
     return max(task.runs, math.ceil(1.02 * WINDOW_S * 1e6 / max(1, once.elapsed_us)))
 
 
-def _windows(device: TextDevice, checker: _Checker, inputs: Sequence[bytes], runs: int, warmups: int) -> list[Window]:
+def _windows(
+    device: TextDevice,
+    checker: _Checker,
+    inputs: Sequence[bytes],
+    runs: int,
+    warmups: int,
+    counting: AbstractContextManager[Progress],
+) -> list[Window]:
     """Performance mode: a window for each of `inputs`."""
     windows = []
-    for data in inputs:
-        device.load(data)
-        windows.append(device.infer(runs, warmups))
-        checker.check(data, windows[-1].results)
+    with counting as progress:
+        for data in inputs:
+            device.load(data)
+            windows.append(device.infer(runs, warmups))
+            checker.check(data, windows[-1].results)
+            progress(len(windows), len(inputs))
     return windows
 
 
 def _results(
-    device: TextDevice, checker: _Checker, samples: Sequence[Sample], progress: Progress | None
+    device: TextDevice, checker: _Checker, samples: Sequence[Sample], counting: AbstractContextManager[Progress]
 ) -> list[_Answer]:
     """Accuracy mode: what the device answers to each of `samples`."""
     found: list[_Answer] = []
-    for index, sample in enumerate(samples):
-        results = []
-        for segment in sample.segments:
-            device.load(segment)
-            results.append(device.infer(1, 0).results)
-            checker.check(segment, results[-1])
-        found.append((sample.label, results))
-        if progress is not None:
-            progress(index + 1, len(samples))
+    with counting as progress:
+        for sample in samples:
+            results = []
+            for segment in sample.segments:
+                device.load(segment)
+                results.append(device.infer(1, 0).results)
+                checker.check(segment, results[-1])
+            found.append((sample.label, results))
+            progress(len(found), len(samples))
     return found
 
 

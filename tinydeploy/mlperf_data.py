@@ -28,13 +28,25 @@ class Sample:
     segments: tuple[bytes, ...]
 
 
+def has_samples(folder: Path, task: Task) -> bool:
+    """Whether `folder` holds inputs of `task`, as :func:`read_samples` looks for them."""
+    return _place(folder, task).is_dir() or _archive(folder, task).is_file()
+
+
+def _place(folder: Path, task: Task) -> Path:
+    return folder / task.name
+
+
+def _archive(folder: Path, task: Task) -> Path:
+    return folder / f"{task.name}.tar.xz"
+
+
 def read_samples(folder: Path, task: Task, most: int | None = None) -> list[Sample] | None:
     """The first `most` samples of `task` in ``folder/TASK`` or ``folder/TASK.tar.xz``; None when there is neither.
 
     Raises UsageError when they are broken or of another size.
     """
-    place = folder / task.name
-    archive = folder / f"{task.name}.tar.xz"
+    place, archive = _place(folder, task), _archive(folder, task)
     try:
         if place.is_dir():
             return _samples(lambda name: (place / name).read_bytes(), task, most, place)

@@ -52,7 +52,7 @@ def device_program() -> Path:
     return device_program_of(_NATIVE / "model", _folder() / "device")
 
 
-def device_program_of(model: Path, out: Path) -> Path:
+def device_program_of(model: Path, out: Path, *flags: str) -> Path:
     """The firmware's main around the generated sources in the folder `model`, as the program `out`."""
     hardware = _NATIVE / "hardware"
     sources = [
@@ -63,7 +63,7 @@ def device_program_of(model: Path, out: Path) -> Path:
         hardware / "host.c",
         *sorted(model.rglob("*.c")),
     ]
-    return _compile(out, sources, (hardware, model))
+    return _compile(out, sources, (hardware, model), *flags)
 
 
 @functools.cache

@@ -73,6 +73,6 @@ def write_board_project(
     return load_project(folder), build_project(folder, toolchain)
 
 
-def build_native(project: Project) -> Path:
+def build_native(project: Project, *flags: str) -> Path:
     """The project's model and the firmware's main as a program of this machine."""
-    return device_program_of(project.folder / "model", project.folder / "device")
+    return device_program_of(project.folder / "model", project.folder / "device", *flags)

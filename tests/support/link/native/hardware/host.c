@@ -51,7 +51,7 @@ void cycles_init(void) {}
 
 uint32_t cycles_now(void) {
     static uint32_t cycles;
-    return cycles += 1000;
+    return cycles += HOST_CYCLES;
 }
 
 static uint32_t high_water_bytes;

@@ -106,7 +106,22 @@ class Estimate:
         return self.firmware_flash_bytes <= self.board_flash_bytes and self.firmware_ram_bytes <= self.board_ram_bytes
 
 
-def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", stream_input: bool = False) -> Estimate:
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What constants of one's own make of the cost model's cycles: `factor` times as many, by `statement`."""
+
+    factor: float
+    statement: str
+
+
+def estimate(
+    spec: ModelSpec,
+    board: Board,
+    *,
+    optimize: Optimize = "balanced",
+    stream_input: bool = False,
+    scale: Scale | None = None,
+) -> Estimate:
     """The cost of `spec` on `board`: arena and constants by the real compiler, the rest by its cost model.
 
     UsageError where the architecture cannot take the input or an option; FitError where it is far too large to be
@@ -144,7 +159,7 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
     flash = constants + predicted.code_bytes
     standard = sum(saving.standard_macs for saving in savings.values())
     standard += sum(layer.macs for layer in layers if layer.name not in replaced)
-    return Estimate(
+    found = Estimate(
         spec=spec,
         board=board.name,
         core=board.core.name,
@@ -170,13 +185,13 @@ def estimate(spec: ModelSpec, board: Board, *, optimize: Optimize = "balanced", 
         cycle_model=_cycle_model(board),
         unmeasured=predicted.unmeasured,
     )
+    return found if scale is None else _scaled(found, scale)
 
 
-def scaled(estimate: Estimate, factor: float, statement: str) -> Estimate:
-    """`estimate` with `factor` times the cycles, as by constants of one's own, whose origin is `statement`."""
-    layers = tuple(replace(layer, cycles=round(factor * layer.cycles)) for layer in estimate.layers)
-    cycles, origin = round(factor * estimate.cycles), by_scaled_cost_model(factor, statement)
-    return replace(estimate, layers=layers, cycles=cycles, cycle_model=origin)
+def _scaled(found: Estimate, scale: Scale) -> Estimate:
+    layers = tuple(replace(layer, cycles=round(scale.factor * layer.cycles)) for layer in found.layers)
+    cycles, origin = round(scale.factor * found.cycles), by_scaled_cost_model(scale.factor, scale.statement)
+    return replace(found, layers=layers, cycles=cycles, cycle_model=origin)
 
 
 def _cycle_model(board: Board) -> str:

@@ -18,7 +18,8 @@ def calibrate(files: tuple[Path, ...], out: Path | None, json_file: Path | None)
     """Refit the constants of one chip's cycle model to what its boards measured.
 
     SAVED are files that `tinydeploy bench PORT --save FILE` has written: different models, one chip, one clock. No
-    command uses the result unless it is told to: `bench`, `build`, `inspect` and `emulate` by --silicon.
+    command uses the result unless it is told to: `bench`, `build`, `emulate`, `inspect`, `sweep`, `fit` and `search` by
+    --silicon.
     """
     from tinydeploy.calibrate import calibrate as run
     from tinydeploy.calibrate_report import calibration_json, calibration_report, calibration_toml

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from tinydeploy.cli_files import FILE, write_text
+from tinydeploy.cli_files import FILE, SILICON, write_text
 from tinydeploy.cli_sweep import CACHE
 from tinydeploy.cli_train import read_recipe, recipe_options
-from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options
+from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, read_scale
 from tinydeploy.errors import UsageError
 
 # A local file beside the builds.
@@ -31,6 +31,7 @@ _STORAGE = "sqlite:///build/search.db"
 @click.option("--max-ram", help="The most RAM of all firmware, such as 64K; the board's when left out.")
 @click.option("--max-flash", help="The most flash of all firmware, such as 512K; the board's when left out.")
 @click.option("--json", "json_file", type=FILE, help="Write all trained networks as JSON too.")
+@SILICON
 @recipe_options
 def search(
     board: str,
@@ -46,6 +47,7 @@ def search(
     max_ram: str | None,
     max_flash: str | None,
     json_file: Path | None,
+    constants: Path | None,
     **options: Any,
 ) -> None:
     """Search networks and training settings for the best trade of accuracy, latency and RAM on a board.
@@ -93,8 +95,9 @@ def search(
             cache=CACHE,
             progress=bar.progress,
             stage=bar.stage,
+            scale=read_scale(constants, place),
         )
     print_report(search_report(found))
-    for command in build_commands(found):
+    for command in build_commands(found, constants):
         click.echo(f"  {command}")
     write_text(json_file, search_json(found))

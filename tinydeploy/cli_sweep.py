@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from tinydeploy.cli_files import FILE, write_text
+from tinydeploy.cli_files import FILE, SILICON, write_text
 from tinydeploy.cli_train import read_recipe, recipe_options
-from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options
+from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, read_scale
 from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ CACHE = Path("build") / ".trained"
 @click.option("--svg", "svg_file", type=FILE, help="Write a plot: costs over alpha, or accuracy over costs.")
 @click.option("--json", "json_file", type=FILE, help="Write the figures as JSON too.")
 @click.option("--train", is_flag=True, help="Train each too: accuracy, and the Pareto front. May be interrupted.")
+@SILICON
 @recipe_options
 def sweep(
     board: str,
@@ -44,6 +45,7 @@ def sweep(
     svg_file: Path | None,
     json_file: Path | None,
     train: bool,
+    constants: Path | None,
     **options: Any,
 ) -> None:
     """Show what networks of the zoo will cost on a board, for each alpha and input size, and what they reach."""
@@ -74,8 +76,9 @@ def sweep(
         classes=classes,
         options=chosen,
     )
+    scale = read_scale(constants, place)
     with counter("networks") as progress:
-        points = run(specs, place, progress)
+        points = run(specs, place, progress, scale=scale)
     scores = _train(points, job) if job is not None else ()
     print_report(sweep_report(points, place, scores))
     if svg_file is not None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinydeploy.cli_files import FILE, write_text
+from tinydeploy.cli_files import FILE, SILICON, write_text
 
 if TYPE_CHECKING:
+    from tinydeploy.arithmetic import Scale
+    from tinydeploy.boards import Board
     from tinydeploy.zoo import ModelSpec
 
 
@@ -60,21 +62,28 @@ def read_spec(
     return zoo.make_spec(arch, alpha=alpha, input_size=size, channels=channels, classes=classes, options=options)
 
 
+def read_scale(constants: Path | None, place: Board) -> Scale | None:
+    """What the constants of --silicon, for the board `place`, make of predicted cycles."""
+    from tinydeploy.arithmetic import Scale
+    from tinydeploy.emulation import read_constants
+
+    if constants is None:
+        return None
+    silicon = read_constants(constants, place)
+    return Scale(silicon.cost_factor, silicon.statement)
+
+
 def print_estimate(
     spec: ModelSpec, board: str, json_file: Path | None, options: dict[str, Any], constants: Path | None = None
 ) -> None:
     """What `inspect --arch` shows; `options` are those of the compiler, `constants` scale the cost model."""
-    from tinydeploy.arithmetic import estimate, scaled
+    from tinydeploy.arithmetic import estimate
     from tinydeploy.arithmetic_report import estimate_json, estimate_report
     from tinydeploy.boards import load_board
-    from tinydeploy.emulation import read_constants
     from tinydeploy.tables import print_report
 
     place = load_board(board)
-    silicon = None if constants is None else read_constants(constants, place)
-    cost = estimate(spec, place, **options)
-    if silicon is not None:
-        cost = scaled(cost, silicon.cost_factor, silicon.statement)
+    cost = estimate(spec, place, scale=read_scale(constants, place), **options)
     print_report(estimate_report(cost))
     write_text(json_file, estimate_json(cost))
 
@@ -90,6 +99,7 @@ def print_estimate(
 @click.option("--channels", type=int, help="1 for grey, 3 for RGB.")
 @click.option("--classes", type=int, help="How many classes.")
 @click.option("--json", "json_file", type=FILE, help="Write the networks as JSON too.")
+@SILICON
 def fit(
     board: str,
     max_ms: float | None,
@@ -101,6 +111,7 @@ def fit(
     channels: int | None,
     classes: int | None,
     json_file: Path | None,
+    constants: Path | None,
     **options: Any,
 ) -> None:
     """Find the largest network of each architecture that keeps the limits on a board, before training."""
@@ -125,6 +136,7 @@ def fit(
             channels=channels,
             classes=classes,
             options=chosen_options(options),
+            scale=read_scale(constants, place),
             progress=progress,
         )
     print_report(fitting_report(fitting, place))

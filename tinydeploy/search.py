@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinydeploy.arithmetic import Estimate, estimate
+from tinydeploy.arithmetic import Estimate, Scale, estimate
 from tinydeploy.boards import Board
 from tinydeploy.errors import FitError, ModelError, OracleError, UsageError, did_you_mean
 from tinydeploy.job import Job, Stage, obtain
@@ -92,8 +92,11 @@ def search(
     cache: Path,
     progress: Watcher,
     stage: Stage,
+    scale: Scale | None = None,
 ) -> Search:
     """Go on with `study` in `storage`, or begin it, until it has `trials` trained networks, whoever trained them.
+
+    Latencies are predicted by `scale`, with which another study must not be mixed.
 
     FitError when nothing but hopeless networks turn up; UsageError when a network of the space is none, when the
     storage cannot be had, or holds a study of that name that searches something else. KeyboardInterrupt passes through;
@@ -101,12 +104,13 @@ def search(
     """
     space.require_sense(board)
     optuna = import_optuna()
-    asked = json.dumps([board.name, objectives, repr(limits), space.text()])
+    scales = [] if scale is None else [dataclasses.astuple(scale)]
+    asked = json.dumps([board.name, objectives, repr(limits), space.text(), *scales])
     directions = ["maximize" if OBJECTIVES[one] else "minimize" for one in objectives]
     with database_words(storage):
         opened = open_study(storage, study, directions, asked)
         if len(ended(opened, "COMPLETE")) < trials:
-            attempt = _Attempt(opened, space, board, objectives, limits, cache, progress, stage)
+            attempt = _Attempt(opened, space, board, objectives, limits, scale, cache, progress, stage)
             enough = optuna.study.MaxTrialsCallback(trials)
             with interruptible():
                 opened.optimize(attempt, callbacks=[enough, _require_hope])
@@ -133,6 +137,7 @@ class _Attempt:
     board: Board
     objectives: tuple[str, ...]
     limits: Limits
+    scale: Scale | None
     cache: Path
     progress: Watcher
     stage: Stage
@@ -169,7 +174,7 @@ class _Attempt:
     def _affordable(self, trial: optuna.Trial, job: Job) -> Estimate:
         """The predicted cost, unless it is hopeless."""
         try:
-            cost = estimate(job.trained_spec(), self.board)
+            cost = estimate(job.trained_spec(), self.board, scale=self.scale)
         except (UsageError, FitError) as error:
             raise _pruned(trial, str(error)) from error
         broken = self.limits.broken(cost)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -38,9 +39,10 @@ def search_report(search: Search) -> RenderableType:
     return Group(rows, "", Text("\n".join(lines)))
 
 
-def build_commands(search: Search) -> list[str]:
-    """For each network on the front, the best first, the command that builds it."""
-    return [f"tinydeploy build {shlex.join(one.build)}" for one in _front(search)]
+def build_commands(search: Search, constants: Path | None = None) -> list[str]:
+    """For each network on the front, the best first, the command that builds it, with the same file of constants."""
+    silicon = () if constants is None else ("--silicon", str(constants))
+    return [f"tinydeploy build {shlex.join((*one.build, *silicon))}" for one in _front(search)]
 
 
 def _front(search: Search) -> list[Found]:

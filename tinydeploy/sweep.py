@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinydeploy import zoo
-from tinydeploy.arithmetic import STEPS_OF_ALPHA, Estimate, estimate, require_possible
+from tinydeploy.arithmetic import STEPS_OF_ALPHA, Estimate, Scale, estimate, require_possible
 from tinydeploy.boards import Board
 from tinydeploy.errors import FitError, UsageError
 from tinydeploy.zoo import ModelSpec
@@ -89,14 +89,14 @@ def grid(
 
 
 def sweep(
-    specs: Sequence[ModelSpec], board: Board, progress: Progress = ignore_progress
+    specs: Sequence[ModelSpec], board: Board, progress: Progress = ignore_progress, *, scale: Scale | None = None
 ) -> tuple[Estimate | Refused, ...]:
-    """The cost of each; the first one's error where not a single one can be."""
+    """The cost of each, its cycles by `scale`; the first one's error where not a single one can be."""
     found: list[Estimate | Refused] = []
     first: UsageError | FitError | None = None
     for done, spec in enumerate(specs, start=1):
         try:
-            found.append(estimate(spec, board))
+            found.append(estimate(spec, board, scale=scale))
         except (UsageError, FitError) as error:
             first = first or error
             found.append(Refused(spec, str(error)))
@@ -130,24 +130,26 @@ def fit(
     channels: int | None = None,
     classes: int | None = None,
     options: tuple[tuple[str, str], ...] = (),
+    scale: Scale | None = None,
     progress: Progress = ignore_progress,
 ) -> Fitting:
-    """The largest network of each of `archs` that keeps `limits` on `board`, before training.
+    """The largest network of each of `archs` that keeps `limits` on `board`, before training; cycles are by `scale`.
 
     Networks are taken by MACs, the largest first, until one fits, so nothing larger does. FitError when none of any
     architecture fits, with the smallest that was tried and what it needs.
     """
     found, none, tried = [], [], 0
+    least_cycles = _LEAST_CYCLES_PER_MAC * (scale.factor if scale else 1.0)
     nearest: Estimate | None = None
     for done, arch in enumerate(archs, start=1):
         candidates = _by_size(arch, alphas, sizes, board, channels, classes, options)
         chosen: Estimate | None = None
         for spec, macs in candidates:
-            least_ms = macs * _LEAST_CYCLES_PER_MAC / board.clock.sysclk_hz * 1e3
+            least_ms = macs * least_cycles / board.clock.sysclk_hz * 1e3
             hopeless = limits.latency_ms is not None and least_ms > limits.latency_ms
             if hopeless and spec is not candidates[-1][0]:
                 continue
-            candidate = estimate(spec, board)
+            candidate = estimate(spec, board, scale=scale)
             tried += 1
             if not limits.broken(candidate):
                 chosen = candidate

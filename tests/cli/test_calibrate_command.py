@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli import refused, running, succeeds
@@ -66,13 +67,17 @@ def test_the_cost_model_is_scaled(saved: Path, tmp_path: Path) -> None:
     made = tmp_path / "mine.toml"
     made.write_text("cost_factor = 2.0\n" + (saved / "other.toml").read_text())
     network = ("--arch", "mobilenet_v1", "--alpha", "0.1", "--input-size", "32", "--board", BOARD)
-    found = []
-    for options in ((), ("--silicon", made)):
-        out = succeeds("inspect", *network, *options, "--json", tmp_path / "i.json", cwd=tmp_path).out
+
+    def shown(command: str, *options: object) -> Any:
+        out = succeeds(command, *network, *options, "--json", tmp_path / "i.json", cwd=tmp_path).out
         assert "cost model, not run" in out
-        found.append(json.loads((tmp_path / "i.json").read_text()))
-    assert found[1]["cycles"] == 2 * found[0]["cycles"]
-    assert "scaled by 2 to those by STM32L4R5" in found[1]["cycle_model"]
+        return json.loads((tmp_path / "i.json").read_text())
+
+    before, inspected = shown("inspect"), shown("inspect", "--silicon", made)
+    (swept,), (fitting,) = shown("sweep", "--silicon", made), shown("fit", "--silicon", made)["found"]
+    for found in (inspected, swept, fitting):
+        assert found["cycles"] == 2 * before["cycles"]
+        assert "scaled by 2 to those by STM32L4R5" in found["cycle_model"]
 
 
 def test_nothing_is_written_unless_asked(saved: Path, tmp_path: Path) -> None:
@@ -105,6 +110,12 @@ def test_nothing_is_written_unless_asked(saved: Path, tmp_path: Path) -> None:
             ("build", "--board", "stm32f746", "--model", "small.tflite", "--silicon", "other.toml"),
             "other.toml is of the STM32L4R5, but stm32f746 has a STM32F746NG",
         ),
+        (
+            ("sweep", "--board", "stm32f746", "--arch", "ds_cnn", "--silicon", "other.toml"),
+            "other.toml is of the STM32L4R5, but stm32f746 has a STM32F746NG",
+        ),
+        (("fit", "--board", BOARD, "--silicon", "nowhere.toml"), "nowhere.toml: cannot be read (No such file"),
+        (("search", "--board", BOARD, "--dataset", "digits", "--silicon", "empty.toml"), "empty.toml: missing"),
         (
             ("build", "--board", BOARD, "--model", "small.tflite", "--silicon", "slow.toml"),
             "slow.toml is of 80 MHz and 5 flash wait states, but nucleo_l4r5zi runs at 120 MHz with 5; calibrate at",

@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 import pytest
 
 from tinydeploy import zoo
-from tinydeploy.arithmetic import estimate, require_possible, separable_savings
+from tinydeploy.arithmetic import Estimate, Scale, estimate, require_possible, separable_savings
 from tinydeploy.arithmetic_report import estimate_json
 from tinydeploy.boards import load_board
 from tinydeploy.errors import FitError, TinydeployError, UsageError
@@ -118,6 +118,19 @@ def test_fit_takes_the_largest_that_keeps_the_limits() -> None:
     within = [one for one in everything if not isinstance(one, Refused) and not limits.broken(one)]
     assert best.macs == max(one.macs for one in within)
     assert json.loads(fitting_json(fitting))["found"][0]["name"] == best.spec.name
+
+
+def test_constants_of_ones_own_decide_what_is_fast_enough() -> None:
+    limits, slow = Limits(latency_ms=12), Scale(4.0, "mine")
+    specs = grid(["mobilenet_v1"], [0.25, 0.1], [(32, 0)])
+    shipped, scaled = sweep(specs, BOARD), sweep(specs, BOARD, scale=slow)
+    for before, after in zip(shipped, scaled, strict=True):
+        assert isinstance(before, Estimate)
+        assert isinstance(after, Estimate)
+        assert after.latency_ms == pytest.approx(4 * before.latency_ms, rel=1e-4)
+    assert [bool(limits.broken(one)) for one in shipped] == [False, False]  # type: ignore[arg-type]
+    (best,) = fit(["mobilenet_v1"], BOARD, limits, alphas=(0.25, 0.1), sizes=[(32, 0)], scale=slow).found
+    assert best == scaled[1]
 
 
 def test_fit_says_what_the_nearest_needs_when_nothing_fits() -> None:

@@ -15,7 +15,7 @@ from support.reports import rendered
 
 import tinydeploy
 from tinydeploy import zoo
-from tinydeploy.arithmetic import Estimate, estimate, scaled
+from tinydeploy.arithmetic import Scale, estimate
 from tinydeploy.arithmetic_report import estimate_json, estimate_report
 from tinydeploy.boards import load_board
 from tinydeploy.classify import Prediction, Run, run_json, run_report
@@ -50,16 +50,13 @@ FOUND = Found(
     number=1, worker="here:1", network="n", measure="accuracy", values={}, int8_score=0.9, latency_ms=1.5,
     firmware_ram_bytes=1, firmware_flash_bytes=2, cycle_model=ORIGIN, build=(), on_front=True,
 )  # fmt: skip
-CHOICE = dataclasses.asdict(Choice(0, "conv", 8, "flash", {"flash": 10}, "wide", {"narrow": 12, "wide": 9}))
+FORMS = {"narrow": 12, "wide": 9}
+CHOICE = dataclasses.asdict(Choice(0, "conv", 8, "flash", {"flash": 10}, "wide", FORMS, FORMS))
 SEARCH = Search("study", "sqlite://", ("accuracy", "latency"), (FOUND,), 0, "")
 
 
-def network() -> Estimate:
-    found = estimate(zoo.make_spec("mobilenet_v1", alpha=0.1, input_size=(32, 0)), BOARD)
-    return dataclasses.replace(found, cycle_model=ORIGIN)
-
-
-NETWORK = network()
+SPEC = zoo.make_spec("mobilenet_v1", alpha=0.1, input_size=(32, 0))
+NETWORK = dataclasses.replace(estimate(SPEC, BOARD), cycle_model=ORIGIN)
 FITTING = Fitting(BOARD.name, Limits(latency_ms=20), (NETWORK,), (), 1)
 
 
@@ -152,8 +149,7 @@ def test_the_cost_model_names_what_it_stands_for() -> None:
     assert re.search(r"within 10 % .* constants stm32f746 \(calibrated estimate\): off by [\d.]+ % on average", shipped)
     for part, known in (("STM32F746NG", False), ("STM32F411RE", True)):
         assert "the Cortex-M7's rules, zero wait states" in by_cost_model(part, "Cortex-M7", is_calibrated=known)
-    assert network().cycles == NETWORK.cycles
-    twice = scaled(NETWORK, 2.0, "mine")
+    twice = estimate(SPEC, BOARD, scale=Scale(2.0, "mine"))
     assert (twice.cycles, twice.latency_ms) == (2 * NETWORK.cycles, 2 * NETWORK.latency_ms)
     assert twice.cycle_model.endswith("within 10 % of the virtual board's cycles, scaled by 2 to those by mine")
 

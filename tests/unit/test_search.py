@@ -16,6 +16,7 @@ import pytest
 from support.postgres import postgres
 
 from tinydeploy import search as search_module
+from tinydeploy.arithmetic import Scale
 from tinydeploy.boards import load_board
 from tinydeploy.build import Request
 from tinydeploy.cli import cli
@@ -27,6 +28,7 @@ from tinydeploy.pareto import front
 from tinydeploy.progress import ignore_progress
 from tinydeploy.search import Search, interruptible, read_objectives, search
 from tinydeploy.search_space import Space, build_arguments
+from tinydeploy.shipped_constants import FILES
 from tinydeploy.sweep import Limits
 
 BOARD = load_board("stm32f746")
@@ -140,7 +142,9 @@ def test_what_a_perfect_network_already_beats_is_never_trained(tmp_path: Path, m
         run(tmp_path, monkeypatch, Limits(), trials=2)
 
 
-@pytest.mark.parametrize("given", [{"objectives": ("accuracy",)}, {"objectives": ("accuracy", "ram")}])
+@pytest.mark.parametrize(
+    "given", [{"objectives": ("accuracy",)}, {"objectives": ("accuracy", "ram")}, {"scale": Scale(1.5, "mine")}]
+)
 def test_a_study_of_something_else_is_not_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, object]
 ) -> None:
@@ -185,8 +189,11 @@ def test_ctrl_c_is_ctrl_c_whatever_optuna_stumbles_over() -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the searches run, so that they share trainings."""
-    return tmp_path_factory.mktemp("searches")
+    """Where the searches run, so that they share trainings; mine.toml: constants of a board half as fast."""
+    folder = tmp_path_factory.mktemp("searches")
+    (shipped,) = (path for path in FILES if path.stem == "stm32f746")
+    (folder / "mine.toml").write_text("cost_factor = 2.0\n" + shipped.read_text())
+    return folder
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -203,7 +210,7 @@ def storage(request: pytest.FixtureRequest, place: Path) -> Iterator[str]:
 
 def begin(place: Path, storage: str, trials: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tinydeploy", "search", "--board", "stm32f746", *POINT, "--study", "shared"]
-    command += ["--storage", storage, "--trials", str(trials), "--json", "found.json"]
+    command += ["--storage", storage, "--trials", str(trials), "--json", "found.json", "--silicon", "mine.toml"]
     environment = os.environ | {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=place, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -227,13 +234,16 @@ def test_processes_share_a_study_that_may_be_left_and_taken_up_again(place: Path
     assert [worker.returncode for worker in workers] == [130, 130], said
     before = complete(storage)
     again = begin(place, storage, len(before) + 1)
-    assert again.wait() == 0, again.communicate()[0]
+    shown = again.communicate()[0]
+    assert again.returncode == 0, shown
+    assert "--silicon mine.toml" in shown  # in the command that builds it
     found = json.loads((place / "found.json").read_text())
     numbers = [one["number"] for one in found["found"]]
     assert len(numbers) == len(set(numbers)) == len(before) + 1
     assert {trial.number for trial in before} <= set(numbers)
     assert all(one["on_front"] for one in found["found"])  # one network, so they are all alike
     assert len({one["int8_score"] for one in found["found"]}) == 1
+    assert all("scaled by 2 to those by" in one["cycle_model"] for one in found["found"])
 
 
 def complete(storage: str) -> list[optuna.trial.FrozenTrial]:

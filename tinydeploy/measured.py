@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _HEADER = "# From `tinydeploy bench PORT --save`: what a board measured, and what the virtual board predicts.\n"
 # Raised when the virtual board's rules change what a count means, so that older counts are not taken for new ones.
-_COUNTED_BY = 2
+_COUNTED_BY = 3
 
 Value = str | int | float
 Shape = tuple[int, int, int, int]

@@ -13,7 +13,6 @@ from tinydeploy.cores import CORES
 from tinydeploy.virtual.bare import BareCore
 from tinydeploy.virtual.decode import Decoder, Instruction
 from tinydeploy.virtual.models.m7_pipeline import issue_cycles
-from tinydeploy.virtual.models.silicon import STRAIGHT
 
 Compile = Callable[..., Path]
 
@@ -87,7 +86,7 @@ def test_the_end_of_a_loop_is_mispredicted(compile_c: Compile) -> None:
     bare = BareCore(CORES["m7"], compile_c("m7", "void Reset_Handler(void) {}\n" + source))
     bare.call("count", 5)
     costs = {
-        (previous.address == block.address): STRAIGHT["m7"](previous, block.instructions)
+        (previous.address == block.address): bare.counter.model.cycles(previous, block)
         for previous, block, _runs in bare.counter.edges()
         if previous is not None and previous.last.mnemonic == "b"
     }

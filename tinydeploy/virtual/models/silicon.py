@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 from tinydeploy.latency import Band, by_constants
 from tinydeploy.virtual.decode import Block, Instruction
-from tinydeploy.virtual.models.events import EVENTS, ends_loop
+from tinydeploy.virtual.models.events import EVENTS
 from tinydeploy.virtual.models.m0plus import CortexM0Plus
 from tinydeploy.virtual.models.m4 import CortexM4
-from tinydeploy.virtual.models.m7 import MISPREDICT_CYCLES
-from tinydeploy.virtual.models.m7_pipeline import issue_cycles
+from tinydeploy.virtual.models.m7 import CortexM7
 
 Straight = Callable[[Block | None, tuple[Instruction, ...]], float]
-_TAIL = 6  # instructions of the block before that can still hold the next one back
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,5 @@ def _m0plus(_previous: Block | None, instructions: tuple[Instruction, ...]) -> f
     return CortexM0Plus.straight(instructions)
 
 
-def _m7(previous: Block | None, instructions: tuple[Instruction, ...]) -> float:
-    tail = previous.instructions[-_TAIL:] if previous is not None else ()
-    mispredicted = bool(tail and instructions) and ends_loop(tail[-1], instructions[0].address)
-    return issue_cycles(tail + instructions) - issue_cycles(tail) + mispredicted * MISPREDICT_CYCLES
-
-
 # By core: cycles of straight-line code without waiting for memory.
-STRAIGHT: dict[str, Straight] = {"m4": _m4, "m33": _m33, "m0plus": _m0plus, "m7": _m7}
+STRAIGHT: dict[str, Straight] = {"m4": _m4, "m33": _m33, "m0plus": _m0plus, "m7": CortexM7.straight}

@@ -33,6 +33,8 @@ def emulate(
     from tinydeploy.virtual.pty import serve
 
     if board is None:
+        if what is not None and what.is_file():
+            raise UsageError(f"{what} is a file: name the board that runs it, as in --board stm32f746 {what}")
         device, file, lines = _project(what, constants)
     elif what is None:
         raise UsageError(f"--board {board} runs a firmware file: name it, such as firmware.elf")

@@ -131,11 +131,29 @@ def test_emulate_offers_the_foreign_firmwares_uart_as_a_port(compile_c: object) 
         assert process.wait(60) == 0
 
 
-def test_emulate_wants_a_file_with_a_board(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("content", [b"#!/bin/sh\n" * 9, b"\xff" * 4096, bytes(4096)])
+@boards
+def test_what_has_no_vector_table_of_the_chip_does_not_start(board: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other.bin"
+    path.write_bytes(content)
+    with pytest.raises(FirmwareFaultError, match=r"other\.bin: its vector table has the stack at 0x.*; name firmware"):
+        VirtualBoard(setup_named(board), path, strict=False, on_fault="vector")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--board", "nucleo_g0b1re"), "runs a firmware file: name it"),
+        ((__file__,), f"{__file__} is a file: name the board that runs it, as in --board stm32f746"),
+    ],
+)
+def test_emulate_wants_a_file_with_a_board(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["emulate", "--board", "nucleo_g0b1re"])
+        main(["emulate", *arguments])
     assert ended.value.code == 2
-    assert "runs a firmware file: name it" in capsys.readouterr().err
+    assert words in " ".join(capsys.readouterr().err.split())
 
 
 def intel_hex(address: int, data: bytes) -> str:
@@ -153,6 +171,9 @@ def intel_hex(address: int, data: bytes) -> str:
     [
         ("short.bin", b"\x00\x01", "cannot hold a vector table"),
         ("wrong.hex", b":10000000\n", "wrong.hex:1: not a record of Intel HEX"),
+        ("digits.hex", b":020000040800zz\n", "digits.hex:1: not a record of Intel HEX"),
+        ("plain.hex", bytes(range(64)), "plain.hex:1: not a record of Intel HEX"),
+        ("cut.hex", b":020000040800F2\n", "cut.hex: its last record is not Intel HEX's end record"),
         ("sum.hex", b":0100000055AB\n", "sum.hex:1: not a record"),
     ],
 )

@@ -94,7 +94,7 @@ class ElfImage(FirmwareImage):
         except OSError as error:
             raise ToolchainError(f"{path}: cannot be read ({error.strerror}); build the firmware first") from error
         except ELFError as error:
-            raise ToolchainError(f"{path}: not an ELF file ({error}); build the firmware first") from error
+            raise ToolchainError(f"{path}: not a whole ELF file ({error}); build it or copy it again") from error
         self._source = SourceLines(path)
 
     def source_line(self, address: int) -> str | None:

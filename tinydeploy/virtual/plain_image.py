@@ -11,7 +11,7 @@ _DATA, _END, _SEGMENT, _START_SEGMENT, _LINEAR, _START_LINEAR = range(6)
 
 
 def read_image(path: Path, flash_address: int) -> FirmwareImage:
-    """The firmware in `path`: ELF or Intel HEX by what it begins with, else plain bytes for `flash_address`.
+    """The firmware in `path`: ELF by what it begins with, Intel HEX by its name, else plain bytes for `flash_address`.
 
     Raises ToolchainError.
     """
@@ -21,7 +21,7 @@ def read_image(path: Path, flash_address: int) -> FirmwareImage:
         raise ToolchainError(f"{path}: cannot be read ({error.strerror}); name an .elf, .hex or .bin file") from error
     if data.startswith(b"\x7fELF"):
         return ElfImage(path)
-    if data.startswith(b":") and path.suffix.lower() in (".hex", ".ihex"):
+    if data and path.suffix.lower() in (".hex", ".ihex"):
         return FirmwareImage(path, tuple(_hex_segments(path, data)))
     if len(data) < 8:
         raise ToolchainError(
@@ -43,7 +43,7 @@ def _hex_segments(path: Path, text: bytes) -> list[Segment]:
             record = bytes.fromhex(line[1:].decode("ascii"))
         except ValueError:
             record = b""
-        if line[:1] != b":" or len(record) != (record[0] + 5 if record else 0) or sum(record) & 0xFF:
+        if line[:1] != b":" or not record or len(record) != record[0] + 5 or sum(record) & 0xFF:
             raise ToolchainError(f"{path}:{number}: not a record of Intel HEX, or its checksum is wrong; copy it again")
         kind, data = record[3], record[4:-1]
         if kind == _DATA:
@@ -57,4 +57,6 @@ def _hex_segments(path: Path, text: bytes) -> list[Segment]:
             base = int.from_bytes(data, "big") << (4 if kind == _SEGMENT else 16)
         elif kind == _END:
             break
+    else:
+        raise ToolchainError(f"{path}: its last record is not Intel HEX's end record, so it is cut off; copy it again")
     return [*segments, _segment(start, bytes(run))] if run else segments

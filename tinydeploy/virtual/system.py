@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tinydeploy.errors import ToolchainError
 from tinydeploy.virtual.bus import Bus, Slot
-from tinydeploy.virtual.chips.chip import Chip, Row, Start, TimerPlace, UartPlace, slot
+from tinydeploy.virtual.chips.chip import BootError, Chip, Row, Start, TimerPlace, UartPlace, slot
 from tinydeploy.virtual.chips.stm32_clock import Stm32Clocks
 from tinydeploy.virtual.clocktree import timer_hz
 from tinydeploy.virtual.core import CoreModel
@@ -98,13 +98,26 @@ class System:
             ctypes.memmove(ctypes.addressof(content) + start, segment.data, len(segment.data))
 
     def start(self) -> Start | None:
-        """What the boot ROM does, on a chip that has one: copies done, where to begin."""
+        """What the boot ROM does, on a chip that has one: copies done, where to begin. BootError where it cannot be."""
         if self.chip.boot is None:
+            self._require_vectors()
             return None
         start = self.chip.boot(self._memories["flash"].raw)
         for address, data in start.copies:
             self._core.cpu.write(address, data)
         return start
+
+    def _require_vectors(self) -> None:
+        """BootError where the vector table's first two words are a stack and a reset handler of no such chip."""
+        sp, pc = (self._core.cpu.read_word(self.chip.boot_address + offset) for offset in (0, 4))
+        regions = self.chip.regions
+        has_stack = any(one.writable and one.address < sp <= one.address + one.size_bytes for one in regions)
+        has_code = pc & 1 and any(one.address <= pc < one.address + one.size_bytes for one in regions)
+        if not (has_stack and has_code):
+            raise BootError(
+                f"its vector table has the stack at 0x{sp:08x} and the reset handler at 0x{pc:08x}, which "
+                f"{self.chip.title} does not have; name firmware that was built for it, whole"
+            )
 
     def _map_memories(self) -> None:
         noise = random.Random(0x7D)  # RAM is not zero after power-on, and not the same everywhere

@@ -107,9 +107,11 @@ def read_toml(path: Path, where: str) -> Table:
     """The top level of the TOML file `path`, named `where` in messages. Raises BoardError if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise BoardError(f"{where}: cannot be read ({reason}); check its name and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise BoardError(f"{where}: not valid TOML: it is no text; is it another file?") from error
     return parse_toml(text, where)
 
 

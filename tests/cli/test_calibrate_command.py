@@ -95,6 +95,7 @@ def test_nothing_is_written_unless_asked(saved: Path, tmp_path: Path) -> None:
         (("calibrate", "empty.toml"), "empty.toml: it is empty; write it with tinydeploy bench PORT --save"),
         (("calibrate", "other.toml"), "other.toml: it has no 'format', so it is none of tinydeploy bench PORT --save"),
         (("calibrate", "broken.toml"), "broken.toml: not valid TOML"),
+        (("calibrate", "small.tflite"), "small.tflite: not valid TOML: it is no text; is it another file?"),
         (("calibrate", "older.toml"), "older.toml: an older tinydeploy wrote it, without [counted]; measure again"),
         (("calibrate", "wrong.toml"), "wrong.toml: the board's outputs were not TFLite Micro's"),
         (("calibrate", "saved.toml", "saved.toml"), "saved.toml is given twice"),

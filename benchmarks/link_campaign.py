@@ -4,13 +4,14 @@
     python benchmarks/link_campaign.py --native     # the firmware's link compiled for this machine: ten times faster
 
 Every block of inferences has a board and a seed of its own, and its tally goes to --out as it is done, so that an
-interrupted campaign goes on where it stopped; remove that folder to start over. Exit status 1 when a result was wrong
-or an inference hung.
+interrupted campaign goes on where it stopped. A block counts while the link and its faults are what they were when it
+ran. Exit status 1 when a result was wrong or an inference hung.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -26,6 +27,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support.link.fault_campaign import CAMPAIGN, Subject, Tally, make_subject, run_block  # noqa: E402
 
 BLOCK = 250
+# What decides an outcome: the firmware's side of the link, the host's, and what happens to the line.
+SOURCES = (
+    *("firmware_templates/" + name for name in ("frame.?", "link.?", "main.c", "mlperf*", "uart.?", "drivers/uart_*")),
+    *(f"tinydeploy/{name}.py" for name in ("protocol", "exchange", "session", "transport")),
+    *(f"tests/support/link/{name}.py" for name in ("fault_campaign", "faults", "faulty_board", "two_clients")),
+)
 
 
 @cache
@@ -38,16 +45,33 @@ def subject(native: bool) -> Subject:
     return make_subject(Path(workplace().name), native)
 
 
+@cache
+def version(root: Path = ROOT) -> str:
+    """The same for as long as the contents of SOURCES are."""
+    digest = hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(root.glob(pattern)):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def run(fault: str, block: int, native: bool) -> dict[str, object]:
     """One block; the result is a line of the log."""
     tally = run_block(subject(native), fault, BLOCK, block)
-    return {"fault": fault, "block": block, **{field.name: getattr(tally, field.name) for field in fields(tally)}}
+    counts = {field.name: getattr(tally, field.name) for field in fields(tally)}
+    return {"version": version(), "fault": fault, "block": block, **counts}
+
+
+def read_log(log: Path) -> list[dict[str, object]]:
+    """What has been done with this version of the link."""
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return [entry for entry in entries if entry.get("version") == version()]
 
 
 def tally_of(entries: list[dict[str, object]]) -> Tally:
     total = Tally()
     for entry in entries:
-        values = {key: value for key, value in entry.items() if key not in ("fault", "block")}
+        values = {key: value for key, value in entry.items() if key not in ("version", "fault", "block")}
         total.add(Tally(**values | {key: Counter(values[key]) for key in ("errors", "struck")}))  # type: ignore[arg-type]
     return total
 
@@ -73,7 +97,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     log = options.out / ("native.jsonl" if options.native else "board.jsonl")
     faults = options.fault or list(CAMPAIGN)
-    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    entries = read_log(log)
     done = {(entry["fault"], entry["block"]) for entry in entries}
     blocks = [(fault, block) for block in range(-(-options.inferences // BLOCK)) for fault in faults]
     with ProcessPoolExecutor(options.jobs) as pool, log.open("a") as file:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from support.link.fault_campaign import CAMPAIGN, TWO_CLIENTS, Subject, make_subject, run_block
+
+from benchmarks.link_campaign import ROOT, SOURCES, read_log, version
 
 INFERENCES = 16
 
@@ -31,3 +37,20 @@ def test_the_same_seed_gives_the_same_campaign(subject: Subject) -> None:
     """Two clients too, which are threads: they run one at a time, and chance is seeded."""
     for fault in ("everything", TWO_CLIENTS):
         assert run_block(subject, fault, 4, seed=3) == run_block(subject, fault, 4, seed=3)
+
+
+def test_blocks_count_while_the_link_is_what_it_was(tmp_path: Path) -> None:
+    log = tmp_path / "board.jsonl"
+    now, before = ({"version": name, "fault": "none", "block": 0} for name in (version(), "earlier"))
+    log.write_text("".join(json.dumps(entry) + "\n" for entry in (before, now)))
+    assert read_log(log) == [now]
+    for pattern in SOURCES:
+        found = sorted(ROOT.glob(pattern))
+        assert found, pattern
+        for path in found:
+            (copied := tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copied)
+    assert version(tmp_path) == version()
+    (tmp_path / "tinydeploy/exchange.py").write_text("another link")
+    version.cache_clear()
+    assert version(tmp_path) != version()

@@ -78,10 +78,13 @@ def test_a_timer_keeps_time_with_systick(board: str, elf: Path) -> None:
 
 @boards
 def test_a_fault_reaches_the_firmwares_handler(board: str, elf: Path) -> None:
-    device = boot(board, elf, on_fault="vector")
+    heard: list[str] = []
+    device = boot(board, elf, on_fault="vector", told=heard.append)
     pc = re.fullmatch(rb"fault ([0-9a-f]{8})", told(device, b"f"))
     assert pc is not None
     assert ElfImage(elf).function_at(int(pc[1], 16)) == "read_nothing"
+    what = r"the firmware reads 4 bytes at 0x70000000, where nothing is mapped; (Bus|Hard)Fault is taken"
+    assert re.search(rf"\.c:\d+, read_nothing .*: {what}", heard[-1])
 
 
 @boards

@@ -36,7 +36,7 @@ _UNICORN_UNDEFINED, _UNICORN_EXCEPTION = 10, 21
 class CoreModel:
     """One core with its private peripherals (``slots``). `advance` runs it; `fail` stops it for good.
 
-    ``lenient(where, message)`` is told what a device refuses, instead of ``fail``.
+    ``lenient(where, message)`` is told what a device refuses, instead of ``fail``, and of faults that handlers take.
     """
 
     def __init__(
@@ -302,6 +302,8 @@ class CoreModel:
         if self.state.priority(number) >= priority:
             self.fail(f"{fault.message}, inside {nvic.NAMES[nvic.HARD_FAULT]}: the core locks up", fault.pc)
             return
+        if self._lenient is not None:
+            self._lenient(self.image.describe(fault.pc), f"{fault.message}; {nvic.NAMES[number]} is taken")
         self.exceptions.enter(number, fault.pc)
 
     # Exceptions

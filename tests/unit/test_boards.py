@@ -43,11 +43,18 @@ def test_every_shipped_board_loads_under_its_file_name(name: str) -> None:
     assert board in list_boards()
 
 
+# ST's manuals have numbers; the others are named in the head of the file, by an abbreviation.
+CITED = r"#.*\b(?:(?:RM|UM|DS|PM)\d{4}|(?:PS|UG|AD|DS|PDS|AN\d{3}|SSE) \")"
+
+
 @pytest.mark.parametrize("name", board_names())
 def test_every_fact_of_a_shipped_board_cites_its_source(name: str) -> None:
     text = (BOARDS / f"{name}.toml").read_text(encoding="utf-8")
-    """ST's manuals have numbers; the others are named in the head of the file, by an abbreviation."""
-    assert len(re.findall(r"#.*\b(?:(?:RM|UM|DS|PM)\d{4}|(?:PS|UG|AD|DS|PDS|AN\d{3}|SSE) \")", text)) >= 12
+    assert len(re.findall(CITED, text)) >= 12
+    memories = [section for section in re.split(r"^(?=\[)", text, flags=re.MULTILINE) if "\norigin = " in section]
+    assert len(memories) >= 2
+    for section in memories:
+        assert re.search(rf"^size = .*{CITED}", section, flags=re.MULTILINE), section
 
 
 def test_stm32f746_runs_at_its_full_speed_from_the_crystal() -> None:

@@ -29,7 +29,7 @@ from tinydeploy.plan import Step, plan_memory
 
 _TEMPLATE = "td_conv_s8_dsp"
 _OWN, _UNROLLED = "as on any board", "unrolled further"
-# What another form must save; predictions are off by about one per cent.
+# What another form must save: what one form saves beside another is predicted to about a per cent of the step.
 _LEAST_GAIN = 0.02
 
 

@@ -24,6 +24,8 @@ _ROWS = 1
 _ORDERS = 5
 # Sets of chains that are followed side by side.
 _BEAM = 3
+# Additions in a row that may leave the arena as it is: where no chain at its peak makes it smaller, no other does.
+_PATIENCE = 2
 # Share of the arena that an operator must hold to be looked at.
 _WORTH = 0.4
 
@@ -73,12 +75,14 @@ class _Search:
             for first, last in chain_candidates(self._graph)
             if max(_held_bytes(self._graph, op) for op in self._graph.ops[first : last + 1]) >= least
         ]
-        best, beam = start, [start]
-        while beam:
+        best, beam, in_vain = start, [start], 0
+        while beam and in_vain <= _PATIENCE:
             grown = {more for chains in beam for ends in candidates if (more := _with(chains, ends)) is not None}
             beam = sorted(grown - self._sizes.keys(), key=self._rank)[:_BEAM]
             beam = [chains for chains in beam if self._rank(chains) < self._rank(start)]
-            best = min([best, *beam], key=self._rank)
+            found = min([best, *beam], key=self._rank)
+            in_vain = 0 if self._arena_bytes(found) < self._arena_bytes(best) else in_vain + 1
+            best = found
         return best
 
     def joined(self, chains: Chains) -> Graph:

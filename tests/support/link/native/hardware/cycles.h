@@ -1,4 +1,5 @@
-/* cycles.h on the host: a counter that adds HOST_CYCLES at each reading, so that tests know what to expect. */
+/* cycles.h on the host: a counter that adds HOST_CYCLES at each reading, so that tests know what to
+ * expect. */
 #ifndef CYCLES_H
 #define CYCLES_H
 #include <stdint.h>

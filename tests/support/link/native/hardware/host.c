@@ -1,4 +1,5 @@
-/* The hardware of main.c on the host: the UART is standard input and output, ended by end of file. */
+/* The hardware of main.c on the host: the UART is standard input and output, ended by end of file.
+ */
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,9 +9,11 @@
 #include "stack.h"
 #include "uart.h"
 
-void uart_init(void) {}
+void uart_init(void) {
+}
 
-void uart_flush(void) {}
+void uart_flush(void) {
+}
 
 void uart_set_baud(uint32_t baud) {
     (void)baud; /* a pseudo-terminal has none */
@@ -47,7 +50,8 @@ void board_wait_for_event(void) {
     readable(-1);
 }
 
-void cycles_init(void) {}
+void cycles_init(void) {
+}
 
 uint32_t cycles_now(void) {
     static uint32_t cycles;

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinydeploy.cores import Core
 from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
-from tinydeploy.joined import Kernels, join_in_place, steps_of
+from tinydeploy.joined import join_in_place, steps_of
 from tinydeploy.kernels import select
 from tinydeploy.kernels.base import Constant
 from tinydeploy.ops.reshape import Reshape

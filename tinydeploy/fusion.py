@@ -24,7 +24,8 @@ _ROWS = 1
 _ORDERS = 5
 # Sets of chains that are followed side by side.
 _BEAM = 3
-# Additions in a row that may leave the arena as it is: where no chain at its peak makes it smaller, no other does.
+# Additions in a row that may leave the arena as it is. Where no chain at its peak makes it smaller, others hardly ever
+# do: of eleven networks one would be 0.4 % smaller, for seven times the time.
 _PATIENCE = 2
 # Share of the arena that an operator must hold to be looked at.
 _WORTH = 0.4

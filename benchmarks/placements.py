@@ -112,8 +112,8 @@ def report(rows: Sequence[Row]) -> Group:
             )
         parts += [Text(board), made, Text("")]
     notes = [
-        "in flash: as for a chip that nothing is known of. by default: copies in the arena where it is free, kernels in",
-        "the form that takes the fewest cycles on the chip.",
+        "in flash: as for a chip that nothing is known of.",
+        "by default: copies in the arena where it is free, kernels in the form predicted to be fastest.",
         "for speed: copies in RAM, made at start-up, as far as there is room; inner loops unrolled further.",
         "cycles: of the virtual board with the chip's flash and caches (docs/SILICON.md); all outputs are exact.",
         "published: the fewest that anyone has published for the chip, in MLPerf Tiny v0.5 to v1.3.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from tinydeploy import zoo
 from tinydeploy.boards import Board
@@ -17,10 +18,11 @@ from tinydeploy.errors import UsageError
 from tinydeploy.fit import Shortage, fit_error, lacking
 from tinydeploy.kernel_forms import compile_for
 from tinydeploy.latency import by_cost_model, by_instructions, by_scaled_cost_model
+from tinydeploy.layer_arithmetic import Arithmetic, LayerArithmetic, arithmetic_of
 from tinydeploy.ops.row_chain import RowChain
 from tinydeploy.optimize import Optimize
 from tinydeploy.untrained import untrained_graph
-from tinydeploy.zoo import LayerSpec, ModelSpec
+from tinydeploy.zoo import ModelSpec
 
 # Widths and shares of the input size that are tried for what fits, the largest first.
 STEPS_OF_ALPHA = (1.0, 0.75, 0.5, 0.35, 0.25, 0.2, 0.15, 0.1, 0.05)
@@ -28,60 +30,25 @@ _STEPS_OF_SIZE = (1.0, 0.75, 0.5, 0.375, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Saving:
-    """What a layer, or a depthwise layer with the pointwise one after it, needs of a standard convolution's MACs.
+class LayerCost(LayerArithmetic):
+    """One layer with its predicted cost."""
 
-    Depthwise separable: ``1/N + 1/Dk^2`` for N output channels and kernels of Dk^2 taps (MobileNetV1, section 3.1).
-    Grouped: ``1/groups``. `layers` are those that the standard convolution would replace.
-    """
-
-    layers: tuple[str, ...]
-    standard_macs: int
-    share: float
-    formula: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayerCost:
-    """One layer of the description with its predicted cost; bytes are of int8 activations and deployed weights.
-
-    `access` is ShuffleNet V2's memory access cost; `saving` stands at the pointwise layer of a pair.
-    """
-
-    name: str
-    title: str
-    output_shape: tuple[int, ...]
-    macs: int
-    parameters: int
-    weights_bytes: int
-    activation_bytes: int
-    access: int
-    saving: Saving | None
     instructions: int
     cycles: int
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Arithmetic):
     """A network on a board. `flash_bytes` is the model's code and constants, `firmware_*` the whole firmware's.
 
-    `standard_macs` is what the MACs would be with standard convolutions in place of separable and grouped ones.
     `cycle_model` says where cycles and latency come from. `unmeasured` names kernels newer than the cost model, which
     makes the prediction rough.
     """
 
-    spec: ModelSpec
+    layers: tuple[LayerCost, ...]
     board: str
     core: str
     core_hz: int
-    layers: tuple[LayerCost, ...]
-    macs: int
-    standard_macs: int
-    parameters: int
-    weights_bytes: int
-    activation_bytes: int
-    peak_layer: str
-    access: int
     arena_bytes: int
     constants_bytes: int
     code_bytes: int
@@ -127,51 +94,30 @@ def estimate(
     UsageError where the architecture cannot take the input or an option; FitError where it is far too large to be
     compiled at all, with the nearest that may fit.
     """
-    layers = zoo.describe(spec)
+    sums = arithmetic_of(spec)
     require_possible(spec, board, optimize)
-    graph = untrained_graph(layers, spec.name)
+    graph = untrained_graph(zoo.describe(spec), spec.name)
     # Random weights may give channels that say nothing; those of a trained network are its own affair.
     program = compile_for(graph, board, keep_constant_channels=True, optimize=optimize, stream_input=stream_input)
     predicted = predict(program, board.core)
     by_layer, waiting = _by_layer(program, board.core), _waiting_by_layer(program, board)
-    savings = separable_savings(layers)
-    replaced = {name for saving in savings.values() for name in saving.layers}
     costs = tuple(
         LayerCost(
-            name=layer.name,
-            title=layer.title,
-            output_shape=layer.output_shape,
-            macs=layer.macs,
-            parameters=layer.parameters,
-            weights_bytes=layer.weights_bytes,
-            activation_bytes=layer.input_bytes + layer.output_bytes,
-            access=layer.access,
-            saving=savings.get(layer.name),
+            **_values(layer),
             instructions=round(by_layer[layer.name].instructions),
             cycles=round(chip_cycles(by_layer[layer.name], waiting[layer.name], board.part)),
         )
-        for layer in layers
+        for layer in sums.layers
     )
-    footprint = zoo.footprint(layers)
     constants, arena = program.constants_bytes, program.plan.arena_bytes
-    output_bytes = layers[-1].output_bytes
+    output_bytes = math.prod(sums.layers[-1].output_shape)
     around_flash, around_ram = firmware_overhead(board.name)
     flash = constants + predicted.code_bytes
-    standard = sum(saving.standard_macs for saving in savings.values())
-    standard += sum(layer.macs for layer in layers if layer.name not in replaced)
     found = Estimate(
-        spec=spec,
+        **_values(sums) | {"layers": costs},
         board=board.name,
         core=board.core.name,
         core_hz=board.clock.sysclk_hz,
-        layers=costs,
-        macs=footprint.macs,
-        standard_macs=standard,
-        parameters=footprint.parameters,
-        weights_bytes=footprint.weights_bytes,
-        activation_bytes=footprint.activation_bytes,
-        peak_layer=footprint.peak_layer,
-        access=sum(layer.access for layer in layers),
         arena_bytes=arena,
         constants_bytes=constants,
         code_bytes=predicted.code_bytes,
@@ -188,6 +134,10 @@ def estimate(
     return found if scale is None else _scaled(found, scale)
 
 
+def _values(one: LayerArithmetic | Arithmetic) -> dict[str, Any]:
+    return {field.name: getattr(one, field.name) for field in fields(one)}
+
+
 def _scaled(found: Estimate, scale: Scale) -> Estimate:
     layers = tuple(replace(layer, cycles=round(scale.factor * layer.cycles)) for layer in found.layers)
     cycles, origin = round(scale.factor * found.cycles), by_scaled_cost_model(scale.factor, scale.statement)
@@ -199,23 +149,6 @@ def _cycle_model(board: Board) -> str:
     if not board.core.virtual:
         return by_instructions(board.core.title)
     return by_cost_model(board.part, board.core.title, is_calibrated=knows_chip(board.part))
-
-
-def separable_savings(layers: Sequence[LayerSpec]) -> dict[str, Saving]:
-    """The saving of every depthwise separable pair, by its pointwise layer's name, and of every grouped convolution."""
-    by_name = {layer.name: layer for layer in layers}
-    found = {}
-    for layer in layers:
-        before = by_name.get(layer.inputs[0])
-        if layer.op == "conv" and layer.groups > 1:
-            formula = f"1/{layer.groups}"
-            found[layer.name] = Saving((layer.name,), layer.macs * layer.groups, 1 / layer.groups, formula)
-        elif layer.op == "conv" and layer.kernel == (1, 1) and before is not None and before.op == "depthwise":
-            taps, width = math.prod(before.kernel), layer.output_shape[-1]
-            standard = math.prod(before.output_shape) * taps * width
-            formula = f"1/{width} + 1/{taps}"
-            found[layer.name] = Saving((before.name, layer.name), standard, 1 / width + 1 / taps, formula)
-    return found
 
 
 def _waiting_by_layer(program: Program, board: Board) -> dict[str, float]:

@@ -1,16 +1,18 @@
-"""Estimates of networks as tables, sentences and JSON."""
+"""Networks of the zoo, on a board or on none, as tables, sentences and JSON."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from tinydeploy.arithmetic import Estimate, LayerCost
+from tinydeploy.arithmetic import Estimate
 from tinydeploy.latency import microseconds
+from tinydeploy.layer_arithmetic import Arithmetic, LayerArithmetic
 from tinydeploy.tables import table
 
 
@@ -24,44 +26,55 @@ def estimate_json(estimate: Estimate) -> str:
     return json.dumps(estimate_facts(estimate), indent=2) + "\n"
 
 
+def arithmetic_json(found: Arithmetic) -> str:
+    """A network's arithmetic under the names that an estimate has, as text."""
+    return json.dumps({"name": found.spec.name, **asdict(found)}, indent=2) + "\n"
+
+
 def estimate_report(estimate: Estimate) -> RenderableType:
     """The table of layers, the sums, what separable and grouped convolutions save, and what the board will show."""
+    instructions = ("instr.", [layer.instructions for layer in estimate.layers], estimate.instructions)
+    return _report(estimate, [instructions], [*_network(estimate), *_on_board(estimate)])
+
+
+def arithmetic_report(found: Arithmetic) -> RenderableType:
+    """The same without a board."""
+    on_board = ("board", "none: with --board, what it will cost there")
+    return _report(found, [], [*_network(found), on_board])
+
+
+def _report(
+    found: Arithmetic, more: Sequence[tuple[str, Sequence[int], int]], sentences: Sequence[tuple[str, str]]
+) -> RenderableType:
+    """The layers with `more` columns (heading, figures, sum), and sentences below them."""
     rows = table(
         ("layer", "kind", "output"),
-        ("MACs", "param.", "weights", "activ.", "access", "of std.", "instr."),
+        ("MACs", "param.", "weights", "activ.", "access", "of std.", *(heading for heading, _, _ in more)),
     )
-    for layer in estimate.layers:
+    for number, layer in enumerate(found.layers):
+        figures = (layer.macs, layer.parameters, layer.weights_bytes, layer.activation_bytes, layer.access)
         rows.add_row(
             layer.name,
             _short(layer.title),
             "x".join(str(size) for size in layer.output_shape),
-            *(
-                f"{n:,}"
-                for n in (
-                    layer.macs,
-                    layer.parameters,
-                    layer.weights_bytes,
-                    layer.activation_bytes,
-                    layer.access,
-                )
-            ),
+            *(f"{figure:,}" for figure in figures),
             _share(layer),
-            f"{layer.instructions:,}",
+            *(f"{column[number]:,}" for _, column, _ in more),
         )
     rows.add_section()
     rows.add_row(
         "in all",
         "",
         "",
-        f"{estimate.macs:,}",
-        f"{estimate.parameters:,}",
-        f"{estimate.weights_bytes:,}",
+        f"{found.macs:,}",
+        f"{found.parameters:,}",
+        f"{found.weights_bytes:,}",
         "",
-        f"{estimate.access:,}",
-        f"{estimate.macs / estimate.standard_macs:.1%}" if estimate.macs < estimate.standard_macs else "",
-        f"{estimate.instructions:,}",
+        f"{found.access:,}",
+        f"{found.macs / found.standard_macs:.1%}" if found.macs < found.standard_macs else "",
+        *(f"{total:,}" for _, _, total in more),
     )
-    return Group(rows, "", Text("\n".join(f"{name:<13}{text}" for name, text in _sentences(estimate))))
+    return Group(rows, "", Text("\n".join(f"{name:<13}{text}" for name, text in sentences)))
 
 
 # Words that leave the table room.
@@ -73,13 +86,13 @@ def _short(title: str) -> str:
     return " ".join([_SHORT.get(op, op), *rest])
 
 
-def _share(layer: LayerCost) -> str:
+def _share(layer: LayerArithmetic) -> str:
     return f"{layer.saving.share:.1%}" if layer.saving else ""
 
 
-def _sentences(estimate: Estimate) -> list[tuple[str, str]]:
-    lines = [("network", f"{estimate.spec.name}, {estimate.spec.classes} classes, not trained: weights are random")]
-    saved = [layer for layer in estimate.layers if layer.saving]
+def _network(found: Arithmetic) -> list[tuple[str, str]]:
+    lines = [("network", f"{found.spec.name}, {found.spec.classes} classes, not trained: weights are random")]
+    saved = [layer for layer in found.layers if layer.saving]
     if saved:
         example = max(saved, key=lambda layer: layer.saving.standard_macs if layer.saving else 0)
         saving = example.saving
@@ -87,20 +100,26 @@ def _sentences(estimate: Estimate) -> list[tuple[str, str]]:
         lines.append(
             (
                 "saving",
-                f"{estimate.standard_macs / estimate.macs:.1f} times fewer MACs than with standard convolutions; "
+                f"{found.standard_macs / found.macs:.1f} times fewer MACs than with standard convolutions; "
                 f"{' and '.join(saving.layers)}: {saving.formula} = {saving.share:.3f} of {saving.standard_macs:,}",
             )
         )
-    lines += [
-        ("activations", f"{estimate.activation_bytes:,} B alive at most, at {estimate.peak_layer}"),
+    return [
+        *lines,
+        ("activations", f"{found.activation_bytes:,} B alive at most, at {found.peak_layer}"),
         (
             "access",
-            f"{estimate.access:,} elements read and written, {estimate.access / max(1, estimate.macs):.2f} a MAC",
+            f"{found.access:,} elements read and written, {found.access / max(1, found.macs):.2f} a MAC",
         ),
         (
             "columns",
             "activ.: bytes in and out; access: with the weights, in elements; of std.: MACs of a standard one",
         ),
+    ]
+
+
+def _on_board(estimate: Estimate) -> list[tuple[str, str]]:
+    lines = [
         ("board", f"{estimate.board} ({estimate.core} at {estimate.core_hz / 1e6:g} MHz): predicted, not measured"),
         ("latency", microseconds(1000 * estimate.latency_ms)),
         ("cycles", f"{estimate.cycles:,}: {estimate.cycle_model}"),

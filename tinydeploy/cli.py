@@ -23,7 +23,7 @@ from tinydeploy.cli_mlperf import mlperf
 from tinydeploy.cli_search import search
 from tinydeploy.cli_sweep import sweep
 from tinydeploy.cli_train import read_training, training_options
-from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_estimate, read_spec
+from tinydeploy.cli_zoo import ArchitectureCommand, chosen_options, fit, print_arithmetic, read_spec
 from tinydeploy.errors import TinydeployError, UsageError, did_you_mean
 from tinydeploy.optimize import OPTIMIZE
 
@@ -215,7 +215,7 @@ def board_new(part: str, uart: str | None, out: Path | None) -> None:
 @click.option("--stream-input", is_flag=True, help="As in build.")
 @click.option("--svg", "svg_file", type=_FILE, help="Write the drawing of the arena as an SVG image too.")
 @click.option("--json", "json_file", type=_FILE, help="Write the facts as JSON too.")
-@click.option("--arch", help="Instead of MODEL: a network of the zoo, not trained; needs --board.")
+@click.option("--arch", help="Instead of MODEL: a network of the zoo, not trained.")
 @click.option("--alpha", type=float, help="With --arch: width multiplier, above 0 and up to 1.")
 @click.option("--input-size", help="With --arch: pixels, such as 48, or height by width, such as 49x10.")
 @click.option("--channels", type=int, help="With --arch: 1 for grey, 3 for RGB.")
@@ -236,16 +236,17 @@ def inspect(
 ) -> None:
     """Show a .tflite's layers, their shapes, MACs, weights and memory, and draw its arena over time.
 
-    With --arch, show what a network of the zoo will cost on a board before it is trained: TensorFlow is not needed.
+    With --arch, show the arithmetic of a network of the zoo before it is trained, and with --board what it will cost
+    there. TensorFlow is not needed.
     """
     chosen = chosen_options(options)
     if (model is None) == (arch is None):
         raise UsageError("give either a .tflite file or --arch with a network of the zoo")
     if arch is not None:
-        if board is None or svg_file is not None:
-            raise UsageError("--arch draws no arena: leave --svg away" if svg_file else "--arch needs --board")
+        if svg_file is not None:
+            raise UsageError("--arch draws no arena: leave --svg away")
         spec = read_spec(arch, alpha, input_size, channels, classes, chosen)
-        print_estimate(spec, board, json_file, options, constants)
+        print_arithmetic(spec, board, json_file, options, constants)
         return
     if constants is not None:
         raise UsageError(

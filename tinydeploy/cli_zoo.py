@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinydeploy.cli_files import FILE, SILICON, write_text
+from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
     from tinydeploy.arithmetic import Scale
@@ -73,15 +74,24 @@ def read_scale(constants: Path | None, place: Board) -> Scale | None:
     return Scale(silicon.cost_factor, silicon.statement)
 
 
-def print_estimate(
-    spec: ModelSpec, board: str, json_file: Path | None, options: dict[str, Any], constants: Path | None = None
+def print_arithmetic(
+    spec: ModelSpec, board: str | None, json_file: Path | None, options: dict[str, Any], constants: Path | None = None
 ) -> None:
-    """What `inspect --arch` shows; `options` are those of the compiler, `constants` scale the cost model."""
+    """What `inspect --arch` shows; `options` are those of the compiler, `constants` scale the cost model. Both go with
+    a board; without one it is the network's own arithmetic alone."""
     from tinydeploy.arithmetic import estimate
-    from tinydeploy.arithmetic_report import estimate_json, estimate_report
+    from tinydeploy.arithmetic_report import arithmetic_json, arithmetic_report, estimate_json, estimate_report
     from tinydeploy.boards import load_board
+    from tinydeploy.layer_arithmetic import arithmetic_of
     from tinydeploy.tables import print_report
 
+    if board is None:
+        if constants is not None:
+            raise UsageError("--silicon has a board's constants; give --board, too")
+        found = arithmetic_of(spec)
+        print_report(arithmetic_report(found))
+        write_text(json_file, arithmetic_json(found))
+        return
     place = load_board(board)
     cost = estimate(spec, place, scale=read_scale(constants, place), **options)
     print_report(estimate_report(cost))

@@ -40,6 +40,7 @@ LAYERS = (
     "tflm export_sources",
     "tflm_arena",
     "cost",
+    "layer_arithmetic",
     "arithmetic",
     "deployable",
     "build inspection export",

@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tinydeploy import zoo
-from tinydeploy.arithmetic import Estimate, Scale, estimate, require_possible, separable_savings
+from tinydeploy.arithmetic import Estimate, Scale, estimate, require_possible
 from tinydeploy.arithmetic_report import estimate_json
 from tinydeploy.boards import load_board
+from tinydeploy.cli import cli
 from tinydeploy.errors import FitError, TinydeployError, UsageError
+from tinydeploy.layer_arithmetic import arithmetic_of, separable_savings
 from tinydeploy.sweep import Limits, Refused, fit, for_images, grid, read_bytes, read_list, read_numbers, sweep
 from tinydeploy.sweep_plot import sweep_svg
 from tinydeploy.sweep_report import fitting_json, sweep_json
@@ -136,6 +140,20 @@ def test_constants_of_ones_own_decide_what_is_fast_enough() -> None:
 def test_fit_says_what_the_nearest_needs_when_nothing_fits() -> None:
     with pytest.raises(FitError, match=r"no mobilenet_v1 fits nucleo_l4r5zi within 0\.001 ms.* which needs \S+ ms"):
         fit(["mobilenet_v1"], BOARD, Limits(latency_ms=0.001), alphas=(0.1, 0.05), sizes=[(32, 0)])
+
+
+def test_the_arithmetic_needs_no_board(tmp_path: Path) -> None:
+    """MobileNetV1 of the paper fits no board, and its layers are shown all the same: as an estimate has them."""
+    file = tmp_path / "arithmetic.json"
+    whole = ("inspect", "--arch", "mobilenet_v1", "--alpha", "1", "--input-size", "224", "--classes", "1000")
+    shown = CliRunner().invoke(cli, [*whole, "--json", str(file)])
+    assert shown.exit_code == 0
+    assert all(text in shown.output for text in ("568,740,352", "4,231,976"))
+    assert "instr." not in shown.output
+    assert json.loads(file.read_text())["macs"] == 568_740_352
+    small, on_board = arithmetic_of(SMALL), estimate(SMALL, BOARD)
+    assert (small.macs, small.access, small.standard_macs) == (on_board.macs, on_board.access, on_board.standard_macs)
+    assert [layer.name for layer in small.layers] == [layer.name for layer in on_board.layers]
 
 
 def test_images_are_for_those_that_classify_them() -> None:

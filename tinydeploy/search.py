@@ -123,8 +123,11 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise error.__context__ from None
+        before: BaseException | None = error
+        while before is not None:
+            if isinstance(before, KeyboardInterrupt):
+                raise before from None
+            before = before.__context__
         raise
 
 

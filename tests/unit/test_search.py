@@ -178,8 +178,15 @@ def test_ctrl_c_is_ctrl_c_whatever_optuna_stumbles_over() -> None:
         finally:
             raise UnboundLocalError("cannot access local variable 'updated_state'")
 
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        stumbles()
+    def says_it_otherwise() -> None:
+        try:
+            stumbles()
+        except UnboundLocalError as error:
+            raise RuntimeError("the trial's state cannot be told") from error
+
+    for stumble in (stumbles, says_it_otherwise):
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            stumble()
     with pytest.raises(ValueError), interruptible():
         raise ValueError
 

@@ -38,6 +38,8 @@ def emulate(
         device, file, lines = _project(what, constants)
     elif what is None:
         raise UsageError(f"--board {board} runs a firmware file: name it, such as firmware.elf")
+    elif what.is_dir():
+        raise UsageError(f"{what} is a folder: a project knows its board, leave --board away")
     else:
         device, file, lines = _foreign(board, what, constants)
     if baud is not None:

@@ -147,6 +147,7 @@ def test_what_has_no_vector_table_of_the_chip_does_not_start(board: str, content
     ("arguments", "words"),
     [
         (("--board", "nucleo_g0b1re"), "runs a firmware file: name it"),
+        (("--board", "nucleo_g0b1re", "."), ". is a folder: a project knows its board, leave --board away"),
         ((__file__,), f"{__file__} is a file: name the board that runs it, as in --board stm32f746"),
     ],
 )

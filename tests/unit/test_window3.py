@@ -81,7 +81,7 @@ class Machine:
     def do_finish(self, step: Step) -> None:
         out = self.output + step.column
         assert out not in self.stored
-        assert 0 <= step.column * self.form.out_c <= 4095
+        assert 0 <= step.column * self.form.out_pitch <= 4095
         self.stored[out] = self.values[step.target]
         self.values[step.a] = 0xBAD  # requantization may use it
         assert step.a != step.target

@@ -73,3 +73,15 @@ def test_closing_goes_back_to_the_first_rate(built: tuple[Board, Project]) -> No
     again = Session(transport, new_session=lambda: 2, fast=False)
     again.hello()
     assert (transport.baud, again.repeats) == (board.uart.baud, 0)
+
+
+@pytest.mark.parametrize("name", ["nucleo_f411re", "nrf52840_dk", "pico"])
+def test_a_board_answers_after_a_reset_at_any_moment_of_its_start(name: str, tmp_path: Path) -> None:
+    """While the crystal starts, too: a second reset then once left the RP2040 waiting for it for good."""
+    board = load_board(name)
+    project = write_board_project(tmp_path, small_model(), board)[0]
+    device = VirtualBoard(board, project.elf)
+    for seconds in (1e-5, 1e-4, 3e-4, 1e-3, 3e-3):
+        device.run(seconds)
+        device.reset()
+    assert Session(VirtualTransport(device, board.uart.baud), new_session=lambda: 1).hello()

@@ -101,6 +101,7 @@ class Rp2Clocks:
         for peripheral in self.peripherals:
             peripheral.reset()
         self._ref, self._sys, self._stable = "ROSC", "REF", False
+        self._starting = None  # the reset has dropped the event
         self._oscillators.reset("ROSC")
 
     @property

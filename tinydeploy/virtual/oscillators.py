@@ -24,11 +24,12 @@ class Oscillators:
         """Only `running` runs, and is ready."""
         self._on, self._ready, self._pending = {running}, {running}, {}
 
-    def switch(self, name: str, on: bool) -> None:
-        """Turn a source on or off."""
+    def switch(self, name: str, on: bool, startup_ps: int | None = None) -> None:
+        """Turn a source on or off; it starts in its usual time, or in that which its registers ask for."""
         if on and name not in self._on:
             self._on.add(name)
-            self._pending[name] = self._timeline.schedule(self._startup_us[name] * US, lambda: self._settle(name))
+            delay_ps = self._startup_us[name] * US if startup_ps is None else startup_ps
+            self._pending[name] = self._timeline.schedule(delay_ps, lambda: self._settle(name))
         elif not on and name in self._on:
             self._on.discard(name)
             self._ready.discard(name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tinydeploy.virtual.clocktree import MHZ, Clocks, mhz
 from tinydeploy.virtual.oscillators import US, Oscillators
 from tinydeploy.virtual.peripheral import Peripheral, SiliconError
-from tinydeploy.virtual.timeline import Event, Timeline
+from tinydeploy.virtual.timeline import Timeline
 
 RESET, RESET_DONE = 0x0, 0x8
 XOSC_CTRL, XOSC_STATUS, XOSC_STARTUP = 0x00, 0x04, 0x0C
@@ -49,13 +49,10 @@ class Rp2Clocks:
 
     def __init__(self, timeline: Timeline, hse_hz: int | None, changed: Callable[[], None]) -> None:
         layout = self.layout
-        self._timeline = timeline
         self._crystal_hz = hse_hz
         self._notify = changed
         self._ref = "ROSC"
         self._sys = "REF"
-        self._starting: Event | None = None
-        self._stable = False
         self._oscillators = Oscillators(timeline, {"PLL": _PLL_LOCK_US}, self._update)
         held = layout.reset_bits & ~layout.released_by_rom
         self.resets = Peripheral("RESETS", layout.resets, {RESET: held, 0x4: 0, RESET_DONE: 0})
@@ -71,7 +68,7 @@ class Rp2Clocks:
         self.resets.readers = {RESET_DONE: lambda: ~self.resets.registers[RESET] & layout.reset_bits}
         self.xosc.writers = {XOSC_CTRL: self._write_xosc, XOSC_STATUS: lambda _value: None}
         self.xosc.readers = {
-            XOSC_STATUS: lambda: self._stable << 31 | (self.xosc.registers[XOSC_CTRL] >> 12 == 0xFAB) << 12
+            XOSC_STATUS: lambda: self._is_stable() << 31 | (self.xosc.registers[XOSC_CTRL] >> 12 == 0xFAB) << 12
         }
         for offset in (PLL_CS, PLL_PWR, PLL_FBDIV, PLL_PRIM):
             self.pll.writers[offset] = lambda value, offset=offset: self._write_pll(offset, value)  # type: ignore[misc]
@@ -100,8 +97,7 @@ class Rp2Clocks:
         """The ring oscillator runs."""
         for peripheral in self.peripherals:
             peripheral.reset()
-        self._ref, self._sys, self._stable = "ROSC", "REF", False
-        self._starting = None  # the reset has dropped the event
+        self._ref, self._sys = "ROSC", "REF"
         self._oscillators.reset("ROSC")
 
     @property
@@ -142,19 +138,18 @@ class Rp2Clocks:
         if value & 0xFFF != _XOSC_RANGE:
             raise SiliconError(f"sets XOSC_CTRL.FREQ_RANGE to 0x{value & 0xFFF:x}; it must be 0xaa0 (1 to 15 MHz)")
         on = value >> 12 & 0xFFF == _XOSC_ENABLE
-        if on and not self._stable and self._starting is None and self._crystal_hz:
+        if on and not self._oscillators.is_on("XOSC") and self._crystal_hz:
             cycles = 256 * (self.xosc.registers[XOSC_STARTUP] & 0x3FFF)
             if cycles * 1000 < self._crystal_hz:
                 raise SiliconError(
                     f"starts the crystal with a XOSC_STARTUP of {cycles} cycles; give it a millisecond or more"
                 )
-            self._starting = self._timeline.schedule(cycles * 1_000_000 * US // self._crystal_hz, self._started)
+            self._oscillators.switch("XOSC", True, cycles * 1_000_000 * US // self._crystal_hz)
         self._store(self.xosc, XOSC_CTRL, value)
 
-    def _started(self) -> None:
-        self._starting = None
-        self._stable = True
-        self._update()
+    def _is_stable(self) -> bool:
+        """Does the crystal run?"""
+        return self._oscillators.is_ready("XOSC")
 
     def _write_pll(self, offset: int, value: int) -> None:
         running = self._oscillators.is_on("PLL")
@@ -175,7 +170,7 @@ class Rp2Clocks:
 
     def _check_pll(self) -> None:
         """Data sheets, "PLL"."""
-        if not self._stable:
+        if not self._is_stable():
             raise SiliconError("starts PLL_SYS before the crystal is stable; wait for XOSC_STATUS.STABLE")
         fbdiv = self.pll.registers[PLL_FBDIV] & 0xFFF
         vco = self._vco_hz()
@@ -190,7 +185,7 @@ class Rp2Clocks:
 
     def _write_ref(self, value: int) -> None:
         source = value & 3
-        if source == 2 and not self._stable:
+        if source == 2 and not self._is_stable():
             raise SiliconError("switches clk_ref to the crystal before it is stable; wait for XOSC_STATUS.STABLE")
         if source not in (0, 2):
             raise SiliconError("switches clk_ref to its auxiliary source, which the virtual board does not model")

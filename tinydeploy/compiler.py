@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tinydeploy.cores import Core
 from tinydeploy.fusion import fuse
 from tinydeploy.graph import Graph
-from tinydeploy.joined import join_in_place, steps_of
+from tinydeploy.joined import Kernels, join_in_place, steps_of
 from tinydeploy.kernels import select
-from tinydeploy.kernels.base import Constant
+from tinydeploy.kernels.base import Constant, Implementation
+from tinydeploy.ops.base import Op
 from tinydeploy.ops.reshape import Reshape
 from tinydeploy.optimize import Optimize
 from tinydeploy.passes.channel_moves import join_channel_moves
@@ -82,15 +83,20 @@ def _planned(
     graph: Graph, core: Core | None, optimize: Optimize, stream_input: bool
 ) -> tuple[Graph, tuple[Step, ...], MemoryPlan]:
     """`graph` with chains and joined tensors as `optimize` asks for them, its steps and where their buffers lie."""
-    kernels = {at: select(op, graph, core, optimize) for at, op in enumerate(graph.ops) if not isinstance(op, Reshape)}
+    kernels = _kernels(graph, core, optimize, {})
     if optimize == "ram" or stream_input:
         known = {graph.ops[at]: kernel for at, kernel in kernels.items()}
         graph = fuse(graph, kernels, stream_input=stream_input, shrink=optimize == "ram")
-        kernels = {
-            at: known.get(op) or select(op, graph, core, optimize)
-            for at, op in enumerate(graph.ops)
-            if not isinstance(op, Reshape)
-        }
+        kernels = _kernels(graph, core, optimize, known)
     graph, kernels = join_in_place(graph, kernels, optimize)
     steps = steps_of(graph, kernels)
     return graph, steps, plan_memory(graph, steps)
+
+
+def _kernels(graph: Graph, core: Core | None, optimize: Optimize, known: Mapping[Op, Implementation]) -> Kernels:
+    """By operator, the kernel that computes it; `known` are those that need no choice any more."""
+    return {
+        at: known.get(op) or select(op, graph, core, optimize)
+        for at, op in enumerate(graph.ops)
+        if not isinstance(op, Reshape)
+    }

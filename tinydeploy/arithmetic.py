@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -94,9 +93,9 @@ def estimate(
     UsageError where the architecture cannot take the input or an option; FitError where it is far too large to be
     compiled at all, with the nearest that may fit.
     """
-    sums = arithmetic_of(spec)
+    layers = zoo.describe(spec)
     require_possible(spec, board, optimize)
-    graph = untrained_graph(zoo.describe(spec), spec.name)
+    graph, sums = untrained_graph(layers, spec.name), arithmetic_of(spec, layers)
     # Random weights may give channels that say nothing; those of a trained network are its own affair.
     program = compile_for(graph, board, keep_constant_channels=True, optimize=optimize, stream_input=stream_input)
     predicted = predict(program, board.core)
@@ -110,7 +109,7 @@ def estimate(
         for layer in sums.layers
     )
     constants, arena = program.constants_bytes, program.plan.arena_bytes
-    output_bytes = math.prod(sums.layers[-1].output_shape)
+    output_bytes = layers[-1].output_bytes
     around_flash, around_ram = firmware_overhead(board.name)
     flash = constants + predicted.code_bytes
     found = Estimate(

@@ -18,7 +18,7 @@ from tinydeploy.tables import table
 
 def estimate_facts(estimate: Estimate) -> dict[str, Any]:
     """All facts under their own names, for JSON."""
-    return {"name": estimate.spec.name, **asdict(estimate), "latency_ms": estimate.latency_ms, "fits": estimate.fits}
+    return {**_facts(estimate), "latency_ms": estimate.latency_ms, "fits": estimate.fits}
 
 
 def estimate_json(estimate: Estimate) -> str:
@@ -28,7 +28,11 @@ def estimate_json(estimate: Estimate) -> str:
 
 def arithmetic_json(found: Arithmetic) -> str:
     """A network's arithmetic under the names that an estimate has, as text."""
-    return json.dumps({"name": found.spec.name, **asdict(found)}, indent=2) + "\n"
+    return json.dumps(_facts(found), indent=2) + "\n"
+
+
+def _facts(found: Arithmetic) -> dict[str, Any]:
+    return {"name": found.spec.name, **asdict(found)}
 
 
 def estimate_report(estimate: Estimate) -> RenderableType:

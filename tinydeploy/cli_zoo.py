@@ -79,6 +79,7 @@ def print_arithmetic(
 ) -> None:
     """What `inspect --arch` shows; `options` are those of the compiler, `constants` scale the cost model. Both go with
     a board; without one it is the network's own arithmetic alone."""
+    from tinydeploy import zoo
     from tinydeploy.arithmetic import estimate
     from tinydeploy.arithmetic_report import arithmetic_json, arithmetic_report, estimate_json, estimate_report
     from tinydeploy.boards import load_board
@@ -88,7 +89,7 @@ def print_arithmetic(
     if board is None:
         if constants is not None:
             raise UsageError("--silicon has a board's constants; give --board, too")
-        found = arithmetic_of(spec)
+        found = arithmetic_of(spec, zoo.describe(spec))
         print_report(arithmetic_report(found))
         write_text(json_file, arithmetic_json(found))
         return

@@ -61,9 +61,8 @@ class Arithmetic:
     access: int
 
 
-def arithmetic_of(spec: ModelSpec) -> Arithmetic:
-    """The arithmetic of `spec`; UsageError where the architecture cannot take the input or an option."""
-    layers = zoo.describe(spec)
+def arithmetic_of(spec: ModelSpec, layers: Sequence[LayerSpec]) -> Arithmetic:
+    """The arithmetic of `spec`, whose description `layers` are."""
     savings = separable_savings(layers)
     replaced = {name for saving in savings.values() for name in saving.layers}
     standard = sum(saving.standard_macs for saving in savings.values())

@@ -151,7 +151,7 @@ def test_the_arithmetic_needs_no_board(tmp_path: Path) -> None:
     assert all(text in shown.output for text in ("568,740,352", "4,231,976"))
     assert "instr." not in shown.output
     assert json.loads(file.read_text())["macs"] == 568_740_352
-    small, on_board = arithmetic_of(SMALL), estimate(SMALL, BOARD)
+    small, on_board = arithmetic_of(SMALL, zoo.describe(SMALL)), estimate(SMALL, BOARD)
     assert (small.macs, small.access, small.standard_macs) == (on_board.macs, on_board.access, on_board.standard_macs)
     assert [layer.name for layer in small.layers] == [layer.name for layer in on_board.layers]
 

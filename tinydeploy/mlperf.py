@@ -197,12 +197,12 @@ def run(
     inputs = first or _stored_inputs(project, task)
     with _Checker(project, task) as checker:
         if isinstance(transport, VirtualTransport):
-            cycle_model, runs = transport.board.cycle_model, 1
-            windows = _windows(device, checker, inputs[:1], runs, 0, stage(f"{task.name} windows"))
+            cycle_model, count, runs, warmups = transport.board.cycle_model, 1, 1, 0
         else:
-            cycle_model, runs = ON_DEVICE, _runs_per_window(device, task, inputs[0])
-            turns = [inputs[index % len(inputs)] for index in range(WINDOWS)]
-            windows = _windows(device, checker, turns, runs, task.warmups, stage(f"{task.name} windows"))
+            cycle_model, count, warmups = ON_DEVICE, WINDOWS, task.warmups
+            runs = _runs_per_window(device, task, inputs[0])
+        turns = [inputs[index % len(inputs)] for index in range(count)]
+        windows = _windows(device, checker, turns, runs, warmups, stage(f"{task.name} windows"))
         found = _results(device, checker, samples or (), stage(f"{task.name} inputs"))
     latency_us = statistics.median(window.elapsed_us for window in windows) / runs
     return Benchmark(

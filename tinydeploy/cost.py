@@ -26,9 +26,9 @@ from tinydeploy.codegen import generate
 from tinydeploy.compiler import Program
 from tinydeploy.cores import Core
 from tinydeploy.errors import InternalError
-from tinydeploy.kernels.base import Implementation, Shape
+from tinydeploy.kernels.base import Implementation, Shape, integer, integers
 from tinydeploy.kernels.striped import Stripes
-from tinydeploy.vector_terms import integer, integers, vector_terms
+from tinydeploy.vector_terms import vector_terms
 
 DATA = Path(__file__).with_name("cost_model.json")
 Terms = Mapping[str, float]

@@ -175,15 +175,14 @@ def boards_report(boards: tuple[Board, ...]) -> RenderableType:
     """A row per board."""
     rows = table(("board", "title", "part", "core"), ("MHz", "flash KiB", "RAM KiB"))
     for board in boards:
-        facts = _board_facts(board)
         rows.add_row(
             board.name,
             board.title,
             board.part,
             board.core.title,
             f"{board.clock.sysclk_hz / 1e6:g}",
-            f"{int(str(facts['flash_bytes'])) // 1024:,}",
-            f"{int(str(facts['ram_bytes'])) // 1024:,}",
+            f"{board.flash.size_bytes // 1024:,}",
+            f"{board.ram.size_bytes // 1024:,}",
         )
     return rows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinydeploy.kernels.base import Shape
+from tinydeploy.kernels.base import Shape, integer, integers
 
 _LANES = 8
 # Chunks of taps that a block writes out, and of a longer one per turn of its loop (td_conv_s8_mve).
@@ -59,17 +59,3 @@ def _depthwise(shape: Shape) -> dict[str, float]:
         "tails": channels * bands * (tail > 0),
         "tail columns": channels * bands * tail,
     }
-
-
-def integer(shape: Shape, name: str) -> int:
-    """A size of a shape; 1, which changes no product, where it has none of this name."""
-    value = shape.get(name, 1)
-    assert isinstance(value, int), f"{name}={value!r}"
-    return value
-
-
-def integers(shape: Shape, name: str) -> tuple[int, ...]:
-    """Sizes that a shape keeps together."""
-    value = shape[name]
-    assert isinstance(value, tuple), f"{name}={value!r}"
-    return value

@@ -159,6 +159,20 @@ def window_shape(graph: Graph, source: int, output: int, window: Window) -> dict
     }
 
 
+def integer(shape: Shape, name: str) -> int:
+    """A size of a shape; 1, which changes no product, where it has none of this name."""
+    value = shape.get(name, 1)
+    assert isinstance(value, int), f"{name}={value!r}"
+    return value
+
+
+def integers(shape: Shape, name: str) -> tuple[int, ...]:
+    """Sizes that a shape keeps together."""
+    value = shape[name]
+    assert isinstance(value, tuple), f"{name}={value!r}"
+    return value
+
+
 def out_pitch(shape: Mapping[str, Any]) -> int:
     """Channels from an output pixel to the next: its own, or those of the tensor that it is a part of."""
     return int(shape.get("out_pitch", shape["out_c"]))

@@ -21,7 +21,7 @@ import numpy as np
 
 from tinydeploy.fixedpoint import IntArray
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Constant, Implementation, Overlap, Shape, requant_shape, window_shape
+from tinydeploy.kernels.base import Constant, Implementation, Overlap, Shape, integer, requant_shape, window_shape
 from tinydeploy.kernels.channels import Channels, requantize_channels
 from tinydeploy.kernels.matrix_form import (
     BALANCED,
@@ -75,7 +75,7 @@ def conv(op: Conv2D, graph: Graph, choices: Choices = BALANCED) -> Implementatio
         f"{sizes['in_h']}x{sizes['in_w']}x{sizes['in_c']}_{kernel_h}x{kernel_w}_{len(op.weights)}",
         {**sizes, **shape, **frame, "pointwise": op.window.is_pointwise},
         constants,
-        scratch_bytes=int(str(shape["patch_bytes"])) + int(frame["edge_bytes"]),
+        scratch_bytes=integer(shape, "patch_bytes") + int(frame["edge_bytes"]),
         overlap=overlap,
         sweeps=len(cut.blocks) * (1 if pointwise else out_h),
     )
@@ -103,7 +103,7 @@ def fully_connected(op: FullyConnected, graph: Graph, choices: Choices = BALANCE
             "pointwise": True,
         },
         constants,
-        scratch_bytes=int(str(shape["patch_bytes"])),
+        scratch_bytes=integer(shape, "patch_bytes"),
         # A single row is read whole before the first output.
         overlap=Overlap(-depth) if op.rows == 1 else pointwise_overlap(depth, out_c),
         sweeps=len(cut.blocks),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinydeploy.graph import Graph
-from tinydeploy.kernels.base import Implementation
+from tinydeploy.kernels.base import Implementation, integer
 from tinydeploy.kernels.elementwise import add_linear
 from tinydeploy.ops.add import Add
 
@@ -23,7 +23,7 @@ def add(op: Add, graph: Graph) -> Implementation | None:
     linear = add_linear(op, graph)
     if linear is None:
         return None
-    factor_a, factor_b, constant, shift = (int(str(linear.shape[key])) for key in _NUMBERS)
+    factor_a, factor_b, constant, shift = (integer(linear.shape, key) for key in _NUMBERS)
     second = min(shift - 1, 8)
     constant -= (1 << (shift - second - 1)) + (1 << (shift - 1))
     if (abs(factor_a) + abs(factor_b)) // 2 + 2 + abs(constant) >= _INT32_LIMIT:

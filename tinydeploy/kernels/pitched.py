@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinydeploy.kernels.base import Constant, Implementation
+from tinydeploy.kernels.base import Constant, Implementation, integer
 from tinydeploy.kernels.matrix_gather import REACH_BYTES
 
 _GATHER = "td_channel_gather_s8"
@@ -48,7 +48,7 @@ def pitched(kernel: Implementation, pitch: int) -> Implementation | None:
     shape, constants = {**kernel.shape, "out_pitch": pitch}, kernel.constants
     if kernel.template in _SCATTERERS:
         at, channels = _SCATTERERS[kernel.template]
-        scattering = _scattering(constants[0], at, int(str(shape[channels])), pitch)
+        scattering = _scattering(constants[0], at, integer(shape, channels), pitch)
         if scattering is None:
             return None
         constants = (scattering, *constants[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from support.net import Net
@@ -32,6 +33,24 @@ def test_layers_and_sums(graph: Graph) -> None:
     assert [layer.weights_bytes for layer in found.layers] == [5 * 27 + 20, 5 * 9 + 20, 0, 60 * 7 + 28]
     assert [layer.output_bytes for layer in found.layers] == [60, 60, 60, 7]
     assert (found.input_shape, found.output_shape) == ((1, 8, 6, 3), (1, 7))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "layer"),
+    [
+        ("net/conv_1/Relu;net/conv_1_norm/batchnorm/add_1;net/conv_1_kernel/convolution", "conv_1"),
+        # Without an activation after it, the scope that TensorFlow itself opens for a normalization comes last.
+        ("xception/middle_1_b_pw/batchnorm/add_1;xception/middle_1_b_pw_kernel/convolution", "middle_1_b_pw"),
+        ("batchnorm/add_1", "batchnorm"),
+        ("Identity", "Identity"),
+        ("/", "max_pool_2d_0"),
+    ],
+)
+def test_a_layer_has_its_own_name(tensor: str, layer: str) -> None:
+    net = Net(4)
+    output = net.pool("max", net.input((1, 4, 4, 3)))
+    net.model.tensors[output] = replace(net.model.tensors[output], name=tensor)
+    assert [op.name for op in read_model(net.done(output), "named").ops] == [layer]
 
 
 @pytest.mark.parametrize("board", [None, "stm32f746"])

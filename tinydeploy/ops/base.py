@@ -21,6 +21,8 @@ Values = Mapping[int, NDArray[Any]]
 
 # ActivationFunctionType of the TFLite schema.
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+# tf.nn.batch_normalization opens it inside the layer's own.
+_NORMALIZATION_SCOPE = "batchnorm"
 _ACTIVATION_BOUNDS = {RELU: (0.0, None), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
 
 
@@ -107,6 +109,8 @@ class Node:
     def name(self) -> str:
         """A short name for people: the layer's part of the output tensor's path, without its wrapping."""
         path = [part for part in self.output.name.split(";")[0].split("/") if part]
+        if len(path) >= 3 and path[-2] == _NORMALIZATION_SCOPE:
+            return path[-3]
         if len(path) >= 2:
             return path[-2]
         return path[0] if path else f"{self.kind.lower()}_{self.index}"

@@ -50,22 +50,34 @@ def build_report(build: Build) -> RenderableType:
     end = f"{build.folder} is {done}; next: tinydeploy bench, tinydeploy verify, or make flash in that folder"
     chosen = constants_report(build.manifest.get("constants", []), by_constants_that_ship(build.board.part))
     return Group(
-        *parts, _layers(build), *_removed(build), "", _sizes(build), *chosen, "", _placement(build), "", Text(end)
+        *parts,
+        _layers(build),
+        *macs_notes(build.manifest),
+        "",
+        _sizes(build),
+        *chosen,
+        "",
+        _placement(build),
+        "",
+        Text(end),
     )
 
 
-def _removed(build: Build) -> list[RenderableType]:
-    """What constant channels spare: it says more of the network than of the compiler."""
-    nominal, computed = build.manifest["macs"], build.manifest["computed_macs"]
-    if nominal == computed:
-        return []
-    return [
-        "",
-        Text(
-            f"{computed:,} of {nominal:,} MACs are computed: the other channels hold one value whatever the input "
-            "(--keep-constant-channels computes them too)"
-        ),
-    ]
+def macs_notes(manifest: Mapping[str, Any]) -> list[RenderableType]:
+    """Why the layers' MACs are not the model's, if they are not: what constant channels spare, which says more of the
+    network than of the compiler, and what kernels for pairs of channels add."""
+    nominal, needed, computed = (manifest[name] for name in ("macs", "needed_macs", "computed_macs"))
+    notes = []
+    if needed != nominal:
+        notes.append(
+            f"{nominal - needed:,} of the model's {nominal:,} MACs are spared: their channels hold one value whatever "
+            "the input (--keep-constant-channels computes them too)"
+        )
+    if computed != needed:
+        notes.append(
+            f"{computed - needed:,} MACs are added: the core computes channels in pairs, so odd ones have a second"
+        )
+    return ["", *map(Text, notes)] if notes else []
 
 
 def _accuracy(training: Mapping[str, Any]) -> RenderableType:
@@ -149,7 +161,7 @@ def _layers(build: Build) -> Table:
         "model in all",
         "",
         "",
-        f"{build.manifest['macs']:,}",
+        f"{build.manifest['computed_macs']:,}",
         f"{build.image.model_flash_bytes:,}",
         f"{build.manifest['arena_bytes']:,} arena",
     )

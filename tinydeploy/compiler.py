@@ -26,11 +26,13 @@ from tinydeploy.plan import MemoryPlan, Step, plan_memory, streamed_input
 class Program:
     """A compiled model: what runs, in which order, where. `core` is None for any machine with a C compiler.
 
-    `graph` is the model after the passes; `nominal_macs` counts the model's multiply-accumulates before them.
+    `graph` is the model after the passes; `nominal_macs` counts the model's multiply-accumulates before them,
+    `needed_macs` those without channels that are constant or unread.
     """
 
     graph: Graph
     nominal_macs: int
+    needed_macs: int
     core: Core | None
     steps: tuple[Step, ...]
     plan: MemoryPlan
@@ -71,12 +73,13 @@ def compile_graph(
     if not keep_constant_channels:
         graph = remove_unread(remove_constant_channels(graph))
     graph = order_channels(graph)
+    needed_macs = graph.macs
     even = make_channels_even(graph, dense=not core.mve) if core is not None and core.dsp else graph
     # A channel for a kernel's sake takes bytes, so for RAM both are planned.
     forms = (even, graph) if optimize == "ram" and even is not graph else (even,)
     planned = (_planned(form, core, optimize, stream_input) for form in forms)
     graph, steps, plan = min(planned, key=lambda one: one[2].arena_bytes)
-    return Program(graph, nominal_macs, core, steps, plan)
+    return Program(graph, nominal_macs, needed_macs, core, steps, plan)
 
 
 def _planned(

@@ -34,6 +34,7 @@ def program_manifest(
         "copied_bytes": ram_constants_bytes(program.steps),
         "copied_to": copied_to(program.steps),
         "macs": program.nominal_macs,
+        "needed_macs": program.needed_macs,
         "computed_macs": program.graph.macs,
         "classes": list(classes) if classes else None,
         "constants": [asdict(choice) for choice in choices(program)],

@@ -96,6 +96,7 @@ def tflm_sources(
         "arena_bytes": arena.size_bytes,
         "constants_bytes": len(data),
         "macs": graph.macs,
+        "needed_macs": graph.macs,
         "computed_macs": graph.macs,
         "classes": None,
         "steps": steps,

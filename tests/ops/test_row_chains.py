@@ -47,7 +47,7 @@ def chained(network: Network, seed: int, core: Core | None) -> Program | None:
     if not taken:
         return None
     steps = tuple(Step(op, select(op, graph, core)) for op in graph.ops if not isinstance(op, Reshape))
-    return Program(graph, whole.macs, core, steps, plan_memory(graph, steps))
+    return Program(graph, whole.macs, whole.macs, core, steps, plan_memory(graph, steps))
 
 
 def chained_networks(core: Core | None) -> list[tuple[Unit, Network, Program]]:

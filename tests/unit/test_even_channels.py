@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from support import net_ops as more
 from support.case import Build
 from support.graphs import assert_same
 from support.net import Net
 
-from tinydeploy.compiler import compile_graph
+from tinydeploy.build_report import macs_notes
+from tinydeploy.codegen import generate
+from tinydeploy.compiler import Program, compile_graph
 from tinydeploy.cores import CORES
 from tinydeploy.graph import Graph
 from tinydeploy.ops.conv import Conv2D
@@ -18,6 +23,8 @@ from tinydeploy.passes.even_channels import make_channels_even
 from tinydeploy.tflite import read_model
 
 QUANT = {"scale": 0.05, "zero_point": -7}
+# Added to a bias, it leaves a channel at its greatest value.
+FAR = 10_000_000
 
 
 def read(net: Net, out: int) -> Graph:
@@ -84,3 +91,25 @@ def test_even_graphs_and_cores_without_pairs_are_left_alone() -> None:
     for core, widths in (("m4", [8, 8, 5]), ("m0plus", [7, 7, 5]), ("m55", [7, 7, 5])):
         made = compile_graph(odd, CORES[core], keep_constant_channels=True).graph
         assert [len(op.weights) for op in made.ops if isinstance(op, Conv2D)] == widths
+
+
+def test_a_build_says_which_macs_are_added_and_which_are_spared() -> None:
+    net = Net(3)
+    x = net.conv(net.input((1, 6, 5, 3)), 7, (3, 3), **QUANT)  # 30 pixels of 27 taps
+    graph = read_model(net.done(net.conv(x, 4, (1, 1))), "odd")
+    program = compile_graph(graph, CORES["m4"])
+    assert (program.nominal_macs, program.needed_macs) == (30 * (27 * 7 + 7 * 4), 30 * (27 * 7 + 7 * 4))
+    assert program.graph.macs == 30 * (27 * 8 + 8 * 4)
+    assert said(program) == "930 MACs are added: the core computes channels in pairs, so odd ones have a second"
+    assert said(compile_graph(graph, CORES["m0plus"])) == ""
+    first, second = graph.ops
+    assert isinstance(first, Conv2D)
+    pinned = replace(first, bias=first.bias + FAR * (np.arange(7) < 3))
+    assert said(compile_graph(replace(graph, ops=(pinned, second)), CORES["m4"])) == (
+        "2,790 of the model's 6,510 MACs are spared: their channels hold one value whatever the input "
+        "(--keep-constant-channels computes them too)"
+    )
+
+
+def said(program: Program) -> str:
+    return "\n".join(str(note) for note in macs_notes(generate(program).manifest)).strip()

@@ -226,7 +226,10 @@ def _teacher(
         )
         size = (spec.input_size, spec.input_width)
         first = dataclasses.replace(job, **network, input_size=size, channels=spec.channels, method=method)
-        name = first.spec_for(dataset).name
+        try:
+            name = first.spec_for(dataset).name
+        except UsageError as error:
+            raise UsageError(f"--teacher {text}: {error}") from error
         stage(f"teacher  {name}")
         obtain(first, cache, progress=progress, stage=stage)
         file = cache / first.key()[:16] / FLOAT_MODEL

@@ -66,7 +66,8 @@ class Method:
             inside = least <= value <= most if included else least < value <= most
             if not (math.isfinite(value) and inside):
                 bounds = f"from {least:g}" if included else f"above {least:g}"
-                bounds += f" to {most:g}" if most < math.inf else " up"
+                upwards = " to" if included else " and up to"
+                bounds += f"{upwards} {most:g}" if most < math.inf else " up"
                 raise UsageError(f"--{name.replace('_', '-')} {value:g} is out of range; choose a value {bounds}")
         if self.qat_epochs is not None and not self.qat:
             raise UsageError("--qat-epochs goes with --qat, which trains the network on with int8 in it")

@@ -31,7 +31,7 @@ GIVEN = Recipe(epochs=30, learning_rate=1e-2, augmentation=Augmentation(shift=0.
     ("options", "said"),
     [
         ({"epochs": 0}, "--epochs 0 is out of range; choose a value from 1 up"),
-        ({"learning_rate": 0}, "--learning-rate 0 is out of range; choose a value above 0 to 1"),
+        ({"learning_rate": 0}, "--learning-rate 0 is out of range; choose a value above 0 and up to 1"),
         ({"learning_rate": float("nan")}, "--learning-rate nan is out of range"),
         ({"batch_size": 0}, "--batch-size 0"),
         ({"weight_decay": -1}, "--weight-decay -1"),
@@ -122,9 +122,10 @@ def test_an_autoencoder_has_no_teacher(tmp_path: Path) -> None:
     ("teacher", "said"),
     [
         ("gone.keras", "there is no teacher gone.keras"),
+        ("resnet/9", "--teacher resnet/9: --alpha 9 is out of range"),
         ("resnet/wide", "'resnet/wide' is no network; give ARCH/ALPHA"),
         ("resnet:depth/1", "is no network"),
-        ("resent/1", "unknown architecture 'resent'; did you mean 'resnet'?"),
+        ("resent/1", "--teacher resent/1: unknown architecture 'resent'; did you mean 'resnet'?"),
         ("resnet:depth=9/1", "--depth 9 is not for resnet"),
     ],
 )

@@ -17,7 +17,7 @@ from tinydeploy.cli_emulate import emulate
 from tinydeploy.cli_export import export
 from tinydeploy.cli_files import FILE as _FILE
 from tinydeploy.cli_files import FOLDER as _FOLDER
-from tinydeploy.cli_files import PROJECT, SILICON
+from tinydeploy.cli_files import PORT, PROJECT, SILICON
 from tinydeploy.cli_files import write_text as _write_text
 from tinydeploy.cli_mlperf import mlperf
 from tinydeploy.cli_search import search
@@ -129,7 +129,7 @@ def build(json_file: Path | None, **options: Any) -> None:
 
 
 @cli.command(short_help="Compare every tensor on the device with TFLite Micro's.")
-@click.argument("port", required=False)
+@PORT
 @PROJECT
 @click.option("--model", type=_FILE, help="Build this .tflite first (with --board), then verify it.")
 @click.option("--board", help="The board to build --model for.")

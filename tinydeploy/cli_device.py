@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinydeploy.cli_diff import compare_runtimes
-from tinydeploy.cli_files import FILE, PROJECT, SILICON, write_text
+from tinydeploy.cli_files import FILE, PORT, PROJECT, SILICON, write_text
 from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def say(line: str) -> None:
 
 
 @click.command(short_help="Measure inference on a device, or on a virtual board.")
-@click.argument("port", required=False)
+@PORT
 @PROJECT
 @click.option("--samples", "count", type=int, help="How many inferences, the test samples in turn; 10 to 100 by size.")
 @click.option("--json", "json_file", type=FILE, help="Write the measurement as JSON too.")
@@ -97,7 +97,7 @@ def _save(file: Path, project: Project, measured: Measurement, about: About | No
 
 
 @click.command(short_help="Run one picture, or another input, through the model on a device.")
-@click.argument("port", required=False)
+@PORT
 @PROJECT
 @click.option("--image", "images", type=FILE, multiple=True, help="A picture; prepared as in training.")
 @click.option("--input", "inputs", type=FILE, multiple=True, help="An .npy, or a .bin with the input as in memory.")
@@ -123,7 +123,7 @@ def run(
 
 
 @click.command(short_help="Show what the firmware prints, through resets and pulled cables.")
-@click.argument("port", required=False)
+@PORT
 @click.option("--baud", type=click.IntRange(300, 4_000_000), help="Bits per second; 115,200 when left out.")
 def monitor(port: str | None, baud: int | None) -> None:
     """Show what the firmware at PORT prints until Ctrl-C; without PORT, that of the one board that is connected."""
@@ -139,7 +139,7 @@ def monitor(port: str | None, baud: int | None) -> None:
 
 
 @click.command(short_help="Find boards, and what stands in their way or makes them slow.")
-@click.argument("port", required=False)
+@PORT
 @PROJECT
 @click.option("--virtual", is_flag=True, help="Examine the virtual board with the project's firmware instead.")
 @click.option("--udev-rules", is_flag=True, help="Print udev rules for the boards' ports and probes, and end.")

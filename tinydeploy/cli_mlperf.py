@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinydeploy.cli_files import FILE, FOLDER, PROJECT, write_text
+from tinydeploy.cli_files import FILE, FOLDER, PORT, PROJECT, write_text
 from tinydeploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Run MLPerf Tiny's benchmarks, beside the published records.")
-@click.argument("port", required=False)
+@PORT
 @PROJECT
 @click.option(
     "--model",

@@ -242,6 +242,15 @@ class TestPort:
     def test_not_a_port(self, built: Path) -> None:
         assert "is not a serial port" in refused("bench", "small.tflite", cwd=built)
 
+    @pytest.mark.parametrize("command", ["bench", "verify", "run", "mlperf", "doctor"])
+    def test_a_project_in_its_place(self, command: str, built: Path) -> None:
+        folder = "build/stm32f746-small"
+        message = f"{folder} is a folder, not a serial port; --project {folder} names a project"
+        assert message in refused(command, folder, cwd=built)
+
+    def test_a_folder_to_monitor(self, built: Path) -> None:
+        assert "build is a folder, not a serial port; name a port, or none" in refused("monitor", "build", cwd=built)
+
 
 class TestProject:
     """Project folders that somebody has damaged."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.compiled import unit_of
 from support.counting import random_input
+from support.net import Net
 from support.qemu_units import CORE, build_qemu, needs_qemu
 
 from tinydeploy import zoo
@@ -62,3 +63,14 @@ def test_networks_of_the_zoo_cost_what_was_predicted(spec: ModelSpec, tmp_path: 
     predicted = predict(program, CORE)
     assert predicted.unmeasured == ()
     assert predicted.instructions == pytest.approx(sum(build.count(random_input(program)).values()), rel=COST_TOLERANCE)
+
+
+@needs_qemu
+def test_a_model_of_a_few_calls_is_counted(tmp_path: Path) -> None:
+    """Its model_invoke is so short that compilers would put it where it is called."""
+    net = Net(2)
+    x = net.fully_connected(net.input((1, 48)), 24)
+    program = compile_graph(read_model(net.done(net.fully_connected(x, 16)), "dense"), CORE)
+    counted = build_qemu([unit_of(program, "dense")], tmp_path, optimize="-O3").count(random_input(program))
+    assert set(counted) == {"", "u0_model_step_00_fully_connected", "u0_model_step_01_fully_connected"}
+    assert all(count > 0 for count in counted.values())

@@ -69,7 +69,9 @@ class Unit:
             stream = f"static void {set_input}(const void *input) {{ {u}_model_debug_input(input); }}\n"
         return (
             f"{stream}"
-            f"static void {u}_invoke(const void *input, void *output) {{ {u}_model_invoke(input, output); }}\n"
+            # Through a pointer that may change: as in firmware, where model_invoke is in another file than its caller.
+            f"static void (*volatile {u}_call)(const {u}_model_input_t *, {u}_model_output_t *) = {u}_model_invoke;\n"
+            f"static void {u}_invoke(const void *input, void *output) {{ {u}_call(input, output); }}\n"
             f"static const unit_region {u}_regions[] = {{{regions}}};\n"
             f"const unit {u} = {{{u}_invoke, {u}_model_run_step, {set_input}, {u}_model_arena, "
             f"{u}_MODEL_ARENA_BYTES, {u}_MODEL_STEP_COUNT, {self.input_offset or 0}, {u}_MODEL_INPUT_BYTES, "

@@ -21,9 +21,9 @@ Values = Mapping[int, NDArray[Any]]
 
 # ActivationFunctionType of the TFLite schema.
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+_ACTIVATION_BOUNDS = {RELU: (0.0, None), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
 # tf.nn.batch_normalization opens it inside the layer's own.
 _NORMALIZATION_SCOPE = "batchnorm"
-_ACTIVATION_BOUNDS = {RELU: (0.0, None), RELU_N1_TO_1: (-1.0, 1.0), RELU6: (0.0, 6.0)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -228,10 +228,10 @@ def _teacher(
         first = dataclasses.replace(job, **network, input_size=size, channels=spec.channels, method=method)
         try:
             name = first.spec_for(dataset).name
+            stage(f"teacher  {name}")
+            obtain(first, cache, progress=progress, stage=stage)
         except UsageError as error:
             raise UsageError(f"--teacher {text}: {error}") from error
-        stage(f"teacher  {name}")
-        obtain(first, cache, progress=progress, stage=stage)
         file = cache / first.key()[:16] / FLOAT_MODEL
     model = load_teacher(file, preprocess_of(spec), spec.classes)
     weight = WEIGHT if job.method.teacher_weight is None else job.method.teacher_weight

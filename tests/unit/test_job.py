@@ -126,7 +126,7 @@ def test_an_autoencoder_has_no_teacher(tmp_path: Path) -> None:
         ("resnet/wide", "'resnet/wide' is no network; give ARCH/ALPHA"),
         ("resnet:depth/1", "is no network"),
         ("resent/1", "--teacher resent/1: unknown architecture 'resent'; did you mean 'resnet'?"),
-        ("resnet:depth=9/1", "--depth 9 is not for resnet"),
+        ("resnet:depth=9/1", "--teacher resnet:depth=9/1: --depth 9 is not for resnet"),
     ],
 )
 def test_teachers_that_cannot_be_are_named(tmp_path: Path, teacher: str, said: str) -> None:

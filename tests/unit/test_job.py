@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import json
 import re
@@ -13,7 +14,7 @@ import pytest
 
 from tinydeploy import training_cache, zoo
 from tinydeploy.build import Request, build
-from tinydeploy.datasets import Augmentation, Recipe
+from tinydeploy.datasets import Augmentation, Recipe, digits
 from tinydeploy.distill import load_teacher
 from tinydeploy.errors import FitError, ModelError, UsageError
 from tinydeploy.job import Job, obtain
@@ -97,6 +98,13 @@ def test_the_key_changes_with_whatever_the_training_depends_on(tmp_path: Path) -
     assert [job.key() for job in jobs] == keys
     teacher.write_bytes(b"another")
     assert jobs[5].key() != keys[5]
+
+
+def test_the_key_changes_with_the_datasets_own_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer tinydeploy may bring another; what was trained by the old one is not what it trains."""
+    before = Job().key()
+    monkeypatch.setattr(digits, "RECIPE", dataclasses.replace(digits.RECIPE, batch_size=64))
+    assert Job().key() != before
 
 
 def refuse(spec: zoo.ModelSpec) -> None:

@@ -14,7 +14,8 @@ from tinydeploy.errors import DatasetError, UsageError, did_you_mean
 
 __all__ = ["NAMES", "SPLIT_SEED", "Augmentation", "Dataset", "Features", "Recipe", "Split", "decode", "load", "stamp"]
 
-NAMES = ("digits", "cifar10", "fashion_mnist")
+_SOURCES = {"digits": digits, "cifar10": cifar10, "fashion_mnist": fashion_mnist}
+NAMES = tuple(_SOURCES)
 
 
 def load(
@@ -50,12 +51,15 @@ def load(
 
 
 def stamp(name: str | None, *, data: Path | None = None) -> str:
-    """A cheap SHA-256, in hex, that changes when the data may have: to tell without loading that nothing did.
+    """A cheap SHA-256, in hex, that changes when the data or its own recipe may have: to tell without loading that
+    nothing did.
 
     Files count by path, size and time of change.
     """
     _check(name, data)
     state = hashlib.sha256(repr(name).encode())
+    if name is not None:
+        state.update(repr(_SOURCES[name].RECIPE).encode())
     if name == "digits":
         try:
             state.update(importlib.metadata.version("scikit-learn").encode())
